@@ -1,0 +1,1 @@
+//! tidemill-e2e

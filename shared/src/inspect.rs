@@ -1,0 +1,134 @@
+//! The operator's side of a broker: looking, and changing one task or many.
+
+use async_trait::async_trait;
+use serde_json::value::RawValue;
+
+use crate::{
+    Attempt, Cursor, HistoryPoint, LeaseToken, Page, Payload, QueueName, Result, State, TaskFilter,
+    TaskId, TaskRecord, Timestamp,
+};
+
+/// Listing, looking up and changing tasks and queues. The cold path: calls may be slower than the
+/// seven of [`Broker`](crate::Broker), but each is bounded.
+#[async_trait]
+pub trait Inspect: Send + Sync {
+    /// Tasks that match, newest enqueued first, at most `limit` (1 to 1,000) after `cursor`.
+    async fn list(
+        &self,
+        filter: &TaskFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<TaskRecord>>;
+
+    /// One task.
+    async fn get(&self, task: &TaskId) -> Result<Option<TaskRecord>>;
+
+    /// Every attempt of a task that has ended, oldest first.
+    async fn attempts(&self, task: &TaskId) -> Result<Vec<Attempt>>;
+
+    /// Changes one task.
+    async fn change(&self, task: &TaskId, change: &Change) -> Result<Changed>;
+
+    /// Changes the tasks that match after `cursor`, looking at no more than `budget` of them; call
+    /// again with `next` until that is `None`.
+    async fn change_many(
+        &self,
+        filter: &TaskFilter,
+        change: &Change,
+        cursor: Option<Cursor>,
+        budget: usize,
+    ) -> Result<Bulk>;
+
+    /// Records what a running task reports about its progress. A stale token is refused with
+    /// [`ErrorKind::Fenced`](crate::ErrorKind::Fenced).
+    async fn report(&self, token: &LeaseToken, progress: &Payload) -> Result<()>;
+
+    /// The queues that exist, by name.
+    async fn queues(&self) -> Result<Vec<QueueName>>;
+
+    /// Stops a queue from yielding tasks; enqueuing goes on. Pausing twice keeps the later reason.
+    async fn pause(&self, queue: &QueueName, reason: Option<&str>) -> Result<()>;
+
+    /// Ends a pause.
+    async fn resume(&self, queue: &QueueName) -> Result<()>;
+
+    /// Limits how many tasks may wait in a queue; `None` lifts the limit.
+    async fn set_limit(&self, queue: &QueueName, limit: Option<u64>) -> Result<()>;
+
+    /// Removes a queue. Without `force` a queue that holds tasks is left alone; with it, they go too
+    /// (`budget` of them a call) with every key they hold.
+    async fn remove_queue(&self, queue: &QueueName, force: bool, budget: usize) -> Result<Removed>;
+
+    /// What a queue did in each minute since then, oldest first, kept for 24 hours.
+    async fn history(&self, queue: &QueueName, since: Timestamp) -> Result<Vec<HistoryPoint>>;
+}
+
+/// A change to a task.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Ends it: at once where it waits, by request where it runs. Final: it is not retried.
+    Cancel,
+    /// Removes every trace of it. Refused while it runs.
+    Delete,
+    /// Makes it ready now: from scheduled and retry.
+    RunNow,
+    /// Moves its due time: from scheduled, pending and retry.
+    Reschedule(Timestamp),
+    /// Makes it a dead letter: from scheduled, pending and retry.
+    Bury,
+    /// Puts a finished task (dead, cancelled or completed) back in line under the same id.
+    Replay(Replay),
+}
+
+/// How a finished task is put back.
+#[derive(Clone, Debug, Default)]
+pub struct Replay {
+    /// Into this queue instead of its own.
+    pub to_queue: Option<QueueName>,
+    /// With failures and crashes counted from zero again; otherwise it gets one more run.
+    pub reset_attempts: bool,
+    /// With this JSON merge patch (RFC 7396) applied to its payload.
+    pub edit: Option<Box<RawValue>>,
+    /// Not before this instant; now when absent.
+    pub at: Option<Timestamp>,
+}
+
+/// The answer to a change of one task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// Done; it was in the first state and is in the second now (`None`: removed).
+    Done {
+        /// Before.
+        from: State,
+        /// After; a running task whose cancellation was asked for is still active.
+        to: Option<State>,
+    },
+    /// It makes no sense in this state; nothing has changed.
+    Refused(State),
+    /// Its key is held by another task, so it cannot come back; nothing has changed.
+    KeyTaken,
+    /// There is no such task.
+    NotFound,
+}
+
+/// The answer to a change of many tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bulk {
+    /// How many were changed.
+    pub changed: usize,
+    /// How many matched but could not be changed in their state.
+    pub refused: usize,
+    /// Where to go on; `None` when all were looked at.
+    pub next: Option<Cursor>,
+}
+
+/// The answer to the removal of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Done,
+    /// It still holds this many tasks: not forced, or the budget was used up, or some are running.
+    Holds(u64),
+    /// There is no such queue.
+    NotFound,
+}

@@ -1,0 +1,31 @@
+//! What is remembered about work: the contract of a ledger.
+//!
+//! Small traits, each of one concern. A store that is a broker too keeps both in one place and makes
+//! what touches both, such as a fire, one atomic step.
+
+mod completions;
+mod fires;
+mod leadership;
+mod logs;
+mod presence;
+mod schedules;
+mod steps;
+
+pub use completions::Completions;
+pub use fires::{FireOutcome, FireRecord, Fires, PlannedFire};
+pub use leadership::{Leadership, Term};
+pub use logs::{LogLine, LogPage, LogStream, Logs};
+pub use presence::{Presence, PresenceRecord, Role};
+pub use schedules::{Applied, ScheduleRecord, Schedules, SourceName};
+pub use steps::{StepClaim, Steps};
+
+/// All that is remembered about work.
+pub trait Ledger:
+    Schedules + Leadership + Fires + Steps + Completions + Logs + Presence + std::fmt::Debug
+{
+}
+
+impl<T> Ledger for T where
+    T: Schedules + Leadership + Fires + Steps + Completions + Logs + Presence + std::fmt::Debug
+{
+}

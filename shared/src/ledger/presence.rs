@@ -1,0 +1,73 @@
+//! Who is alive.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{QueueName, Result, Timestamp, WorkerId};
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Runs tasks.
+    Worker,
+    /// Turns schedules into tasks.
+    Producer,
+}
+
+impl Role {
+    /// The name on the surface.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Producer => "producer",
+        }
+    }
+}
+
+/// A live process, as it describes itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceRecord {
+    /// Its random identity.
+    pub id: WorkerId,
+    /// What it does.
+    pub role: Role,
+    /// The host's name, for people; never an identity.
+    pub host: String,
+    /// Its process id, for people.
+    pub pid: u32,
+    /// The version of Tidemill that it runs.
+    pub version: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it was last heard of.
+    pub last_seen: Timestamp,
+    /// A worker's queues.
+    pub queues: Vec<QueueName>,
+    /// A worker's slots.
+    pub slots: u32,
+    /// How many of them are busy.
+    pub busy: u32,
+    /// Whether it has stopped taking work and is finishing what it has.
+    pub draining: bool,
+    /// Whether a producer leads.
+    pub leader: bool,
+    /// The epoch under which it leads, or last led.
+    pub epoch: Option<u64>,
+}
+
+/// Who is alive. A process that is not heard of within its time to live is gone.
+#[async_trait]
+pub trait Presence: Send + Sync + 'static {
+    /// Says that a process is alive, for `ttl`.
+    async fn announce(&self, record: &PresenceRecord, ttl: Duration) -> Result<()>;
+
+    /// Says that a process has ended.
+    async fn depart(&self, id: &WorkerId) -> Result<()>;
+
+    /// Who is alive in this role, oldest first.
+    async fn present(&self, role: Role) -> Result<Vec<PresenceRecord>>;
+}

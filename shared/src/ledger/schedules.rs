@@ -1,0 +1,81 @@
+//! Definitions of schedules, with revisions.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::Schedule;
+use crate::{Cursor, Page, Result, ScheduleId, Timestamp};
+
+/// Who declared a schedule: a file owns only what it declared.
+pub type SourceName = String;
+
+/// A schedule with what the ledger knows about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleRecord {
+    /// The definition.
+    pub schedule: Schedule,
+    /// Grows with every change of the definition, pause, resume or removal; from 1. Never used
+    /// again for the same id, also after a removal.
+    pub revision: u64,
+    /// Who declared it: `file:…`, `cli` or `api`.
+    pub source: SourceName,
+    /// Whether it is paused; a paused schedule has no fires.
+    pub paused: bool,
+    /// Why, if anybody said.
+    pub pause_reason: Option<String>,
+    /// When this revision came to be. Its fires are later than this.
+    pub updated_at: Timestamp,
+    /// Every instant up to this one is planned: it has a fire, or is recorded as missed or skipped.
+    pub planned_until: Timestamp,
+    /// How many fires have been enqueued, over all revisions.
+    pub fire_count: u64,
+}
+
+/// What the application of a set of definitions did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// New ones.
+    pub added: Vec<ScheduleId>,
+    /// Changed ones.
+    pub changed: Vec<ScheduleId>,
+    /// Removed ones.
+    pub removed: Vec<ScheduleId>,
+    /// How many stayed as they were.
+    pub unchanged: usize,
+    /// How many tasks that were put ahead under an older revision have been taken back.
+    pub revoked: usize,
+}
+
+/// Definitions of schedules. Each change makes a new revision and takes back, in the same step, the
+/// tasks that were put ahead under the older one and are still `scheduled`; their fires are
+/// forgotten, so that the new revision may plan the same instants. Tasks that are already due stay.
+#[async_trait]
+pub trait Schedules: Send + Sync + 'static {
+    /// Makes the definitions of `source` be exactly these: adds, changes and removes just the
+    /// difference, all or nothing. Refused with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict)
+    /// when an id belongs to another source. A definition that is equal to the stored one changes
+    /// nothing.
+    async fn apply_schedules(&self, source: &str, schedules: Vec<Schedule>) -> Result<Applied>;
+
+    /// Adds or replaces one definition, and makes `source` its owner.
+    async fn put_schedule(&self, source: &str, schedule: Schedule) -> Result<ScheduleRecord>;
+
+    /// Removes one. `false` when there is none. Its fires stay on record.
+    async fn delete_schedule(&self, id: &ScheduleId) -> Result<bool>;
+
+    /// Pauses one, or changes the reason. `false` when there is none.
+    async fn pause_schedule(&self, id: &ScheduleId, reason: Option<&str>) -> Result<bool>;
+
+    /// Ends a pause; the calendar goes on from now. `false` when there is none.
+    async fn resume_schedule(&self, id: &ScheduleId) -> Result<bool>;
+
+    /// One of them.
+    async fn schedule(&self, id: &ScheduleId) -> Result<Option<ScheduleRecord>>;
+
+    /// At most `limit` (1 to 10,000) of them after `cursor`.
+    async fn schedules(&self, cursor: Option<Cursor>, limit: usize)
+    -> Result<Page<ScheduleRecord>>;
+
+    /// A number that grows with every change to any definition; cheap to ask.
+    async fn schedules_version(&self) -> Result<u64>;
+}

@@ -1,0 +1,246 @@
+//! Validated names: what identifies a task, a kind, a queue, a namespace, a schedule or a worker.
+//!
+//! Every name obeys one rule, `^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`, so that no name can be taken
+//! for a key separator, a hash tag, a glob, a path or a terminal escape anywhere downstream.
+//! Names are case-sensitive and cheap to clone.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The longest name that is accepted, in bytes.
+const MAX_NAME: usize = 128;
+
+fn check(what: &'static str, text: &str) -> Result<()> {
+    let mut bytes = text.bytes();
+    let Some(first) = bytes.next() else {
+        return Err(Error::invalid(
+            what,
+            format!("the {what} is empty; expected 1 to 128 characters"),
+        ));
+    };
+    if text.len() > MAX_NAME {
+        return Err(Error::invalid(
+            what,
+            format!(
+                "the {what} has {} bytes; expected at most {MAX_NAME}",
+                text.len()
+            ),
+        ));
+    }
+    if !first.is_ascii_alphanumeric() {
+        return Err(Error::invalid(
+            what,
+            format!("the {what} {text:?} must start with an ASCII letter or digit"),
+        ));
+    }
+    if let Some(bad) = text
+        .chars()
+        .find(|c| !(c.is_ascii_alphanumeric() || "_.-".contains(*c)))
+    {
+        return Err(Error::invalid(
+            what,
+            format!(
+                "the {what} {text:?} contains {bad:?}; expected only letters, digits, '_', '.' and '-'"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Checks and takes a name. Fails with [`ErrorKind::Invalid`](crate::ErrorKind::Invalid)
+            /// when it does not match `^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`.
+            pub fn new(text: impl AsRef<str>) -> Result<Self> {
+                let text = text.as_ref();
+                check($what, text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($type), self.0)
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = Error;
+            fn from_str(text: &str) -> Result<Self> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = Error;
+            fn try_from(text: String) -> Result<Self> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<&str> for $type {
+            type Error = Error;
+            fn try_from(text: &str) -> Result<Self> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+    };
+}
+
+name!(
+    /// Identifies one enqueued task within a namespace. UUID version 7 (RFC 9562) unless the caller
+    /// gave one; for a fire it follows from the schedule and the instant.
+    TaskId, "task id"
+);
+name!(
+    /// The stable wire name of a task's kind, always written out, never a Rust type name.
+    Kind, "kind"
+);
+name!(
+    /// A named line of envelopes. `default` when none is given.
+    QueueName, "queue"
+);
+name!(
+    /// Keeps several deployments apart in one store. `default` when none is given.
+    Namespace, "namespace"
+);
+name!(
+    /// Identifies a schedule within a namespace.
+    ScheduleId, "schedule id"
+);
+name!(
+    /// Identifies one worker or producer process for its lifetime: a random UUID, never a hostname.
+    WorkerId, "worker id"
+);
+
+impl TaskId {
+    /// A new time-ordered id: UUID version 7 for the given instant.
+    #[must_use]
+    pub fn generate(now: crate::Timestamp) -> Self {
+        let micros = now.as_micros().max(0).unsigned_abs();
+        let uuid_time = uuid::Timestamp::from_unix(
+            uuid::NoContext,
+            micros / 1_000_000,
+            u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0),
+        );
+        let mut buffer = uuid::Uuid::encode_buffer();
+        Self(Arc::from(
+            &*uuid::Uuid::new_v7(uuid_time)
+                .hyphenated()
+                .encode_lower(&mut buffer),
+        ))
+    }
+}
+
+impl WorkerId {
+    /// A new random identity (UUID version 4).
+    #[must_use]
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().to_string().into())
+    }
+}
+
+impl Default for QueueName {
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{QueueName, TaskId};
+    use crate::Timestamp;
+
+    #[test]
+    fn a_name_of_letters_digits_and_marks_is_accepted() {
+        for good in ["a", "A-1_b.c", "0", &"x".repeat(128)] {
+            assert!(QueueName::new(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_name_is_refused_with_the_place() {
+        let long = "x".repeat(129);
+        for bad in [
+            "",
+            " ",
+            "a b",
+            "a:b",
+            "{x}",
+            "*",
+            "../",
+            "a\r\nb",
+            "a\0",
+            "\u{202e}a",
+            "😀",
+            "-a",
+            &long,
+        ] {
+            assert!(QueueName::new(bad).is_err(), "{bad:?}");
+        }
+        let message = QueueName::new("a:b").unwrap_err().to_string();
+        assert!(message.contains("':'"), "{message}");
+    }
+
+    #[test]
+    fn names_are_case_sensitive() {
+        assert_ne!(
+            QueueName::new("mail").unwrap(),
+            QueueName::new("Mail").unwrap()
+        );
+    }
+
+    #[test]
+    fn generated_ids_are_ordered_by_time() {
+        let early = TaskId::generate(Timestamp::from_micros(1_000_000));
+        let late = TaskId::generate(Timestamp::from_micros(2_000_000));
+        assert!(early < late);
+    }
+}

@@ -1,0 +1,217 @@
+//! A task as an operator sees it: everything that is known about it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BuryReason, Envelope, FailureRecord, Key, Kind, Payload, QueueName, ScheduleId, State,
+    Timestamp, WorkerId,
+};
+
+/// A task with its state.
+#[derive(Clone, Debug)]
+pub struct TaskRecord {
+    /// What was enqueued. Absent fields of an undecodable envelope hold their defaults, and the raw
+    /// bytes are its payload.
+    pub envelope: Envelope,
+    /// Where it is in its life.
+    pub state: State,
+    /// When it is due (again).
+    pub due_at: Timestamp,
+    /// The number of the latest run, from 1; 0 before the first.
+    pub attempt: u32,
+    /// How many runs failed.
+    pub failures: u32,
+    /// How many runs ended in the death of their worker.
+    pub crashes: u32,
+    /// When the latest run started.
+    pub started_at: Option<Timestamp>,
+    /// When the task reached a final state.
+    pub finished_at: Option<Timestamp>,
+    /// Who runs it, or ran it last.
+    pub worker: Option<WorkerId>,
+    /// The last failure.
+    pub error: Option<FailureRecord>,
+    /// What the successful run returned.
+    pub result: Option<Payload>,
+    /// What the run reported last.
+    pub progress: Option<Payload>,
+    /// Whether its cancellation has been asked for.
+    pub cancel_requested: bool,
+    /// Why it was buried.
+    pub bury_reason: Option<BuryReason>,
+}
+
+/// One attempt of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Who ran it.
+    pub worker: WorkerId,
+    /// When it started; absent when it never did.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Why, unless it succeeded.
+    pub failure: Option<FailureRecord>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// It succeeded.
+    Succeeded,
+    /// It failed and was retried.
+    Failed,
+    /// It failed for good.
+    Buried,
+    /// It went back uncounted.
+    Released,
+    /// Its worker died or lost the lease.
+    Crashed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl AttemptOutcome {
+    /// The name on the surface.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Buried => "buried",
+            Self::Released => "released",
+            Self::Crashed => "crashed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Every outcome.
+    pub const ALL: [Self; 6] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::Buried,
+        Self::Released,
+        Self::Crashed,
+        Self::Cancelled,
+    ];
+}
+
+/// Which tasks are meant. Every field that is given must match; the default matches all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// In one of these states; empty means any.
+    pub states: Vec<State>,
+    /// In this queue.
+    pub queue: Option<QueueName>,
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// With this key.
+    pub key: Option<Key>,
+    /// Of this schedule.
+    pub schedule: Option<ScheduleId>,
+    /// Enqueued at or after this instant.
+    pub since: Option<Timestamp>,
+    /// Enqueued before this instant.
+    pub until: Option<Timestamp>,
+    /// Whose last failure contains this text.
+    pub error: Option<String>,
+    /// Buried for this reason.
+    pub reason: Option<BuryReason>,
+}
+
+/// Where a listing goes on. Opaque; stable while tasks come and go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(pub u64);
+
+/// One page of a listing, newest enqueued first.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+impl TaskFilter {
+    /// Whether a task is meant. The rule that every broker's query has to agree with.
+    #[must_use]
+    pub fn matches(&self, task: &TaskRecord) -> bool {
+        let envelope = &task.envelope;
+        (self.states.is_empty() || self.states.contains(&task.state))
+            && self
+                .queue
+                .as_ref()
+                .is_none_or(|queue| *queue == envelope.queue)
+            && self.kind.as_ref().is_none_or(|kind| *kind == envelope.kind)
+            && self
+                .key
+                .as_ref()
+                .is_none_or(|key| envelope.key_text() == Some(key))
+            && self.schedule.as_ref().is_none_or(|id| {
+                envelope
+                    .origin
+                    .as_ref()
+                    .is_some_and(|origin| origin.schedule == *id)
+            })
+            && self.since.is_none_or(|since| envelope.enqueued_at >= since)
+            && self.until.is_none_or(|until| envelope.enqueued_at < until)
+            && self.error.as_ref().is_none_or(|text| {
+                task.error
+                    .as_ref()
+                    .is_some_and(|failure| failure.message.contains(text.as_str()))
+            })
+            && self
+                .reason
+                .is_none_or(|reason| task.bury_reason == Some(reason))
+    }
+}
+
+impl TaskRecord {
+    /// A task that was just enqueued.
+    #[must_use]
+    pub const fn enqueued(envelope: Envelope, state: State) -> Self {
+        let due_at = envelope.due_at;
+        Self {
+            envelope,
+            state,
+            due_at,
+            attempt: 0,
+            failures: 0,
+            crashes: 0,
+            started_at: None,
+            finished_at: None,
+            worker: None,
+            error: None,
+            result: None,
+            progress: None,
+            cancel_requested: false,
+            bury_reason: None,
+        }
+    }
+
+    /// When a final task is removed: its retention after it ended. Dead letters are kept until they
+    /// are replayed, deleted or purged.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Completed | State::Cancelled => {
+                self.finished_at.map(|at| at + self.envelope.retention)
+            }
+            State::Scheduled | State::Pending | State::Active | State::Retry | State::Dead => None,
+        }
+    }
+
+    /// How long it took from enqueue to its end, if it has ended.
+    #[must_use]
+    pub fn turnaround(&self) -> Option<Duration> {
+        self.finished_at
+            .map(|at| at.since(self.envelope.enqueued_at))
+    }
+}
