@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::{Misfire, Overlap};
+use crate::timestamp::MAX_DURATION;
 use crate::{
     Error, Key, KeyClaim, Kind, Payload, Priority, QueueName, Result, RetryPolicy, ScheduleId,
     TaskId, Timestamp,
@@ -68,6 +69,12 @@ pub struct Origin {
     /// What happens when nothing was up to promote it in time.
     #[serde(default)]
     pub misfire: Misfire,
+    /// How long after its instant it may still run when it was promoted late.
+    #[serde(
+        default = "crate::schedule::default_catch_up",
+        with = "crate::seconds_text"
+    )]
+    pub catch_up: Duration,
 }
 
 impl Envelope {
@@ -137,6 +144,13 @@ impl Envelope {
         }
         if self.timeout.is_zero() {
             return wrong("the timeout is zero; expected more".into());
+        }
+        if self
+            .key
+            .as_ref()
+            .is_some_and(|claim| claim.ttl > MAX_DURATION)
+        {
+            return wrong("the key's time to live is over 100 years".into());
         }
         self.retry.check()
     }

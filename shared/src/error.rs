@@ -110,7 +110,18 @@ impl Error {
     /// The same error for another caller of a shared batch (the cause is kept as text).
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        Self::new(self.kind, self.operation, self.message.clone())
+        let copy = Self::new(self.kind, self.operation, self.message.clone());
+        let mut causes = Vec::new();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        if causes.is_empty() {
+            copy
+        } else {
+            copy.with_source(causes.join(": "))
+        }
     }
 }
 
@@ -125,5 +136,27 @@ impl std::error::Error for Error {
         self.source
             .as_ref()
             .map(|source| &**source as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::{Error, ErrorKind};
+
+    #[test]
+    fn a_duplicate_keeps_its_causes_as_text() {
+        let disk =
+            Error::new(ErrorKind::Internal, "sync", "the disk is full").with_source("os error 28");
+        let error =
+            Error::new(ErrorKind::Unavailable, "enqueue", "the store is down").with_source(disk);
+        let copy = error.duplicate();
+        assert_eq!(copy.kind(), ErrorKind::Unavailable);
+        assert_eq!(copy.to_string(), "the store is down");
+        let cause = copy.source().unwrap().to_string();
+        assert_eq!(cause, "the disk is full: os error 28");
+        assert!(error.duplicate().duplicate().source().is_some());
+        assert!(Error::invalid("x", "y").duplicate().source().is_none());
     }
 }

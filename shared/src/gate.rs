@@ -10,9 +10,10 @@ use crate::{Origin, Timestamp};
 /// What else a schedule has in the broker when one of its fires is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Siblings {
-    /// Whether an earlier task of the schedule is pending, active or waiting for a retry.
+    /// Whether another task of the schedule is past the gate and has not ended: pending, active,
+    /// waiting for a retry, or put off by a run.
     pub running: bool,
-    /// Whether another fire of the schedule with a later instant is due too.
+    /// Whether another fire of the schedule with a later instant is due too, or running.
     pub later_due: bool,
 }
 
@@ -38,17 +39,20 @@ pub enum Gate {
 /// nothing was up to do it, follows the schedule's misfire policy.
 #[must_use]
 pub fn gate(origin: &Origin, due_at: Timestamp, now: Timestamp, siblings: Siblings) -> Gate {
-    // A fire that is held has a due time in the past too; only what nobody looked at in time is a
-    // misfire, and a held one is looked at as soon as it is due.
-    if now.since(due_at) > MISFIRE_THRESHOLD && !siblings.running {
+    // A fire that was held has a due time in the past too, and is no misfire. Only these two policies
+    // hold fires, and only while something runs; what they let wait is the latest in any case.
+    let may_be_held = matches!(origin.overlap, Overlap::QueueOne | Overlap::CancelPrevious);
+    if now.since(due_at) > MISFIRE_THRESHOLD && !(may_be_held && siblings.running) {
+        let is_too_old = now.since(origin.scheduled_at) > origin.catch_up;
         match origin.misfire {
-            Misfire::Skip
-                if origin.overlap == Overlap::Allow || origin.overlap == Overlap::Skip =>
-            {
+            Misfire::Skip if !may_be_held => {
                 return Gate::Miss("nothing was running to start it in time");
             }
             Misfire::FireOnce if siblings.later_due => {
                 return Gate::Miss("replaced by a later fire after downtime");
+            }
+            Misfire::FireOnce | Misfire::FireAll if is_too_old && !may_be_held => {
+                return Gate::Miss("older than the catch-up window");
             }
             Misfire::Skip | Misfire::FireOnce | Misfire::FireAll => {}
         }

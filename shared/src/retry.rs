@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use crate::timestamp::MAX_DURATION;
 use crate::{Error, FailureRecord, Result, seconds_text};
 
 /// How a delay is spread, so that what failed together does not come back together.
@@ -25,7 +26,7 @@ pub enum Jitter {
 /// After the `n`-th failure (from 1) the computed delay is `initial · multiplier^(n−1)`, at most
 /// `max`, then spread by `jitter`. All arithmetic saturates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct RetryPolicy {
     /// Runs in all, the first included; 1 means no retry. Default 10.
     pub max_attempts: u32,
@@ -82,6 +83,17 @@ impl RetryPolicy {
         }
         if self.crash_limit == 0 {
             return wrong("crash_limit is 0; expected 1 or more".into());
+        }
+        // What is longer could not be read back from the wire.
+        let delays = [
+            ("initial", Some(self.initial)),
+            ("max", Some(self.max)),
+            ("max_elapsed", self.max_elapsed),
+        ];
+        for (name, delay) in delays {
+            if delay.is_some_and(|delay| delay > MAX_DURATION) {
+                return wrong(format!("{name} is over 100 years"));
+            }
         }
         Ok(())
     }
@@ -247,6 +259,13 @@ mod tests {
                     ..plain()
                 },
                 "crash_limit",
+            ),
+            (
+                RetryPolicy {
+                    max_elapsed: Some(Duration::MAX),
+                    ..plain()
+                },
+                "max_elapsed",
             ),
         ] {
             assert!(policy.check().unwrap_err().to_string().contains(name));

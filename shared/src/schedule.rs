@@ -1,15 +1,18 @@
 //! Schedules: a rule for due instants, the policies around it, and the task that each fire makes.
 
 mod cron;
+mod fire;
 mod form;
 mod recurrence;
+mod retry_form;
 mod zone;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use cron::CronExpr;
+pub use cron::{ClockChange, CronExpr};
+pub use fire::{fire_due_at, fire_task_id};
 pub use recurrence::{Interval, Recurrence};
 pub use zone::Zone;
 
@@ -20,6 +23,15 @@ use crate::{
 
 /// A fire that is taken up later than this after its time is a misfire: 5 seconds.
 pub const MISFIRE_THRESHOLD: Duration = Duration::from_secs(5);
+
+/// The header of a task whose fire met a change of the clock: `gap`, `first_pass` or `second_pass`
+/// ([`ClockChange`]).
+pub const CLOCK_CHANGE: &str = "tidemill-clock-change";
+
+/// How far back missed instants may run unless a schedule says otherwise: one hour.
+pub(crate) const fn default_catch_up() -> Duration {
+    Duration::from_secs(3_600)
+}
 
 /// What happens to instants that passed while nothing was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -90,32 +102,19 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The id of the task of a fire. It follows from schedule and instant alone, so that a fire is
-    /// one task however often it is planned: the schedule's id (at most 100 characters, then cut and
-    /// completed by a hash) and the instant in microseconds.
+    /// The id of the task of a fire: [`fire_task_id`].
     pub fn task_id(&self, scheduled_at: Timestamp) -> Result<TaskId> {
-        let id = self.id.as_str();
-        let at = scheduled_at.as_micros();
-        if id.len() <= 100 {
-            return TaskId::new(format!("{id}.{at}"));
-        }
-        let cut: String = id.chars().take(80).collect();
-        TaskId::new(format!("{cut}.{:016x}.{at}", fnv1a(id.as_bytes())))
+        fire_task_id(&self.id, scheduled_at)
     }
 
-    /// When the task of a fire is due: its instant plus the fire's share of the jitter.
+    /// When the task of a fire is due: [`fire_due_at`].
     #[must_use]
     pub fn due_at(&self, scheduled_at: Timestamp) -> Timestamp {
-        let window = u64::try_from(self.jitter.as_micros()).unwrap_or(u64::MAX);
-        if window == 0 {
-            return scheduled_at;
-        }
-        let seed = fnv1a(self.id.as_str().as_bytes())
-            ^ fnv1a(&scheduled_at.as_micros().to_le_bytes()).rotate_left(17);
-        scheduled_at + Duration::from_micros(spread(seed) % window.saturating_add(1))
+        fire_due_at(&self.id, self.jitter, scheduled_at)
     }
 
-    /// The task of a fire, due `due_at`.
+    /// The task of a fire, due `due_at`. Where the instant meets a change of the clock, the header
+    /// [`CLOCK_CHANGE`] says which.
     pub fn envelope(
         &self,
         scheduled_at: Timestamp,
@@ -124,10 +123,27 @@ impl Schedule {
         now: Timestamp,
     ) -> Result<Envelope> {
         let payload = Payload::json(&self.payload)?;
+        self.envelope_with(payload, scheduled_at, due_at, revision, now)
+    }
+
+    /// The same with another payload than the schedule's own.
+    pub fn envelope_with(
+        &self,
+        payload: Payload,
+        scheduled_at: Timestamp,
+        due_at: Timestamp,
+        revision: u64,
+        now: Timestamp,
+    ) -> Result<Envelope> {
         let id = self.task_id(scheduled_at)?;
         let mut envelope = Envelope::new(id, self.kind.clone(), payload, now);
         envelope.queue = self.queue.clone();
         envelope.headers = self.headers.clone();
+        if let Some(change) = self.recurrence.clock_change_at(scheduled_at) {
+            envelope
+                .headers
+                .insert(CLOCK_CHANGE.into(), change.as_str().into());
+        }
         envelope.priority = self.priority;
         envelope.due_at = due_at;
         envelope.retry = self.retry.clone();
@@ -139,21 +155,8 @@ impl Schedule {
             revision,
             overlap: self.overlap,
             misfire: self.misfire,
+            catch_up: self.catch_up,
         });
         Ok(envelope)
     }
-}
-
-/// FNV-1a, 64 bits: stable across builds and machines, which the standard hasher does not promise.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
-
-/// The finalizer of SplitMix64 (Steele, Lea and Flood 2014): spreads the bits of a weak hash.
-fn spread(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

@@ -24,12 +24,15 @@ pub struct QueueStats {
     /// Cancelled tasks that are still kept.
     pub cancelled: u64,
     /// When the oldest pending task became ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_pending_at: Option<Timestamp>,
     /// Whether the queue is paused.
     pub paused: bool,
     /// Why it is paused, if anybody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_reason: Option<String>,
     /// The most waiting tasks (scheduled, pending and retry) that it accepts, if limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// Tasks ever enqueued.
     pub enqueued_total: u64,

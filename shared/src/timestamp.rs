@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 /// The longest duration that a setting may have: 100 years.
-const MAX_DURATION: Duration = Duration::from_secs(100 * 366 * 86_400);
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// Reads a duration such as `250ms`, `30s`, `5m`, `1h 30m` or `7d`.
 ///
@@ -217,7 +217,7 @@ pub fn format_duration(duration: Duration) -> String {
     parts.join(" ")
 }
 
-/// Serde for a [`Duration`] as text: `#[serde(with = "seconds_text")]`-style helpers.
+/// Serde for a [`Duration`] as text, as in `#[serde(with = "seconds_text")]`.
 pub mod seconds_text {
     use std::time::Duration;
 

@@ -26,6 +26,14 @@ fn show(payload: &Payload) -> Box<RawValue> {
     })
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// One failure of a dead letter's history.
 #[derive(Clone, Debug, Serialize)]
 pub struct FailureView {
@@ -85,6 +93,8 @@ pub struct TaskView {
     pub priority: i64,
     pub attempt: u32,
     pub max_attempts: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub crashes: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
     pub payload: Box<RawValue>,
@@ -134,6 +144,7 @@ impl From<&TaskRecord> for TaskView {
             priority: envelope.priority.into(),
             attempt: task.attempt,
             max_attempts: envelope.retry.max_attempts,
+            crashes: task.crashes,
             key: envelope.key_text().cloned(),
             payload: show(&envelope.payload),
             headers: envelope.headers.clone(),

@@ -61,6 +61,11 @@ struct Wire<'a> {
     origin: Option<Cow<'a, Origin>>,
 }
 
+#[derive(Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -135,13 +140,20 @@ pub fn encode_envelope(envelope: &Envelope) -> Result<Vec<u8>> {
 pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope> {
     let corrupt =
         |why: String| Error::new(ErrorKind::Corrupt, "decode", format!("the envelope {why}"));
-    let wire: Wire<'_> =
-        serde_json::from_slice(bytes).map_err(|e| corrupt(format!("cannot be read: {e}")))?;
+    let unknown = |v: u32| {
+        corrupt(format!(
+            "has version {v}; this build reads version {VERSION}"
+        ))
+    };
+    let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|e| {
+        // Another version may have another shape; then the version is what is wrong.
+        match serde_json::from_slice::<Versioned>(bytes) {
+            Ok(Versioned { v }) if v != VERSION => unknown(v),
+            Ok(_) | Err(_) => corrupt(format!("cannot be read: {e}")),
+        }
+    })?;
     if wire.v != VERSION {
-        return Err(corrupt(format!(
-            "has version {}; this build reads version {VERSION}",
-            wire.v
-        )));
+        return Err(unknown(wire.v));
     }
     let content_type = match &wire.content_type {
         Some(text) => ContentType::new(text)?,

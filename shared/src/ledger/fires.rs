@@ -94,7 +94,7 @@ pub trait Fires: Send + Sync + 'static {
     /// if (schedule, instant) is not on record, record the fire, advance the cursor. Answers match
     /// the batch: `Enqueued`, `Skipped` and `Missed` are now on record; `Duplicate` was on record
     /// before; `Refused` when the term's epoch is not the current one, the revision is not the
-    /// current one, or the schedule is paused or gone.
+    /// current one, or the schedule is gone or, for a fire that is not manual, paused.
     async fn record_fires(
         &self,
         term: Option<&Term>,

@@ -56,6 +56,7 @@ pub struct PresenceRecord {
     /// Whether a producer leads.
     pub leader: bool,
     /// The epoch under which it leads, or last led.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
 }
 

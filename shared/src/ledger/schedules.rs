@@ -47,8 +47,11 @@ pub struct Applied {
 }
 
 /// Definitions of schedules. Each change makes a new revision and takes back, in the same step, the
-/// tasks that were put ahead under the older one and are still `scheduled`; their fires are
-/// forgotten, so that the new revision may plan the same instants. Tasks that are already due stay.
+/// tasks that were put ahead under the older one and whose instant has not come; their fires are
+/// forgotten, so that the new revision may plan the same instants. A task whose instant has come stays
+/// when the definition changes; when the schedule is paused or removed it is turned away if it has not
+/// been promoted (because of jitter, say), and its fire is on record as skipped: none starts after an
+/// acknowledged pause.
 #[async_trait]
 pub trait Schedules: Send + Sync + 'static {
     /// Makes the definitions of `source` be exactly these: adds, changes and removes just the

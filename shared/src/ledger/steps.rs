@@ -22,10 +22,13 @@ pub enum StepClaim {
 #[async_trait]
 pub trait Steps: Send + Sync + 'static {
     /// Claims a step for the run that holds this lease. A claim of an earlier run that did not commit
-    /// is taken over.
+    /// is taken over. Where the ledger is kept with its broker, a claim is `Fenced` too when the lease
+    /// is no longer held: steps go with their task, and a run that was overtaken must not find a
+    /// clean table.
     async fn claim_step(&self, token: &LeaseToken, step: &str) -> Result<StepClaim>;
 
-    /// Remembers the result of a claimed step for `keep`. `false` when a later lease has claimed it
+    /// Remembers the result of a claimed step for `keep`. The same commit again is `true` again, so
+    /// that a lost answer can be repeated. `false` when a later lease has claimed it
     /// since: nothing was written.
     async fn commit_step(
         &self,

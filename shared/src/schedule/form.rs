@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::recurrence::Interval;
-use crate::schedule::{CronExpr, Misfire, Overlap, Recurrence, Schedule, Zone};
+use crate::schedule::{CronExpr, Misfire, Overlap, Recurrence, Schedule, Zone, retry_form};
 use crate::{
     Error, Headers, Kind, Priority, QueueName, RetryPolicy, ScheduleId, Timestamp, seconds_text,
 };
@@ -37,7 +37,7 @@ pub(super) struct ScheduleForm {
     priority: Priority,
     #[serde(default)]
     misfire: Misfire,
-    #[serde(default = "default_catch_up", with = "seconds_text")]
+    #[serde(default = "super::default_catch_up", with = "seconds_text")]
     catch_up: Duration,
     #[serde(default)]
     overlap: Overlap,
@@ -47,12 +47,8 @@ pub(super) struct ScheduleForm {
     timeout: Duration,
     #[serde(default = "default_retention", with = "seconds_text")]
     retention: Duration,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "retry_form::deserialize")]
     retry: RetryPolicy,
-}
-
-fn default_catch_up() -> Duration {
-    Duration::from_secs(3_600)
 }
 
 fn default_timeout() -> Duration {

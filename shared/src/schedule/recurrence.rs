@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::schedule::{CronExpr, Zone};
+use crate::schedule::{ClockChange, CronExpr, Zone};
 use crate::{Error, Result, Timestamp};
 
 /// When a schedule is due.
@@ -65,5 +65,75 @@ impl Recurrence {
             }
             Self::At(at) => (*at > after).then_some(*at),
         }
+    }
+
+    /// Which change of the clock a due instant belongs to, if any.
+    #[must_use]
+    pub fn clock_change_at(&self, due: Timestamp) -> Option<ClockChange> {
+        match self {
+            Self::Cron { expression, zone } => expression.clock_change_at(due, zone),
+            Self::Every(_) | Self::At(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Interval, Recurrence};
+    use crate::Timestamp;
+
+    fn every(interval: Duration) -> Recurrence {
+        Recurrence::Every(Interval::new(interval).unwrap())
+    }
+
+    /// Behaviour 57. Every 3 s is due at the multiples of 3 s, so three times in the 10 s after one.
+    #[test]
+    fn an_interval_is_due_at_its_multiples_whenever_it_was_declared() {
+        let rule = every(Duration::from_secs(3));
+        let mut at = Timestamp::from_millis(3_000_000);
+        let mut due = Vec::new();
+        while let Some(next) = rule
+            .next_after(at)
+            .filter(|next| next.as_millis() <= 3_010_000)
+        {
+            due.push(next.as_millis() - 3_000_000);
+            at = next;
+        }
+        assert_eq!(due, [3_000, 6_000, 9_000]);
+        let within = rule.next_after(Timestamp::from_millis(3_004_999));
+        assert_eq!(within, Some(Timestamp::from_millis(3_006_000)));
+    }
+
+    #[test]
+    fn an_interval_works_before_1970_and_at_the_ends_of_time() {
+        let rule = every(Duration::from_secs(7));
+        let early = rule.next_after(Timestamp::from_millis(-10_000));
+        assert_eq!(early, Some(Timestamp::from_millis(-7_000)));
+        assert!(rule.next_after(Timestamp::MIN).is_some());
+        assert_eq!(rule.next_after(Timestamp::MAX), None);
+    }
+
+    #[test]
+    fn intervals_out_of_range_are_refused() {
+        for bad in [
+            Duration::ZERO,
+            Duration::from_nanos(1),
+            Duration::from_millis(99),
+            Duration::MAX,
+        ] {
+            assert!(Interval::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn one_instant_is_due_once() {
+        let at = Timestamp::from_millis(5);
+        assert_eq!(
+            Recurrence::At(at).next_after(Timestamp::from_millis(4)),
+            Some(at)
+        );
+        assert_eq!(Recurrence::At(at).next_after(at), None);
     }
 }

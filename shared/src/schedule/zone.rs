@@ -6,25 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// Names in a zoneinfo folder that mean another zone on another machine, or none.
+const MACHINE: [&str; 4] = ["local", "localtime", "posixrules", "factory"];
+
 /// A time zone of the IANA tzdb, such as `Europe/Madrid`; UTC when not given.
 ///
 /// POSIX rules (`EST5EDT,M3.2.0,M11.1.0`), `Local` and paths are refused: a schedule must mean the
-/// same on every machine.
+/// same on every machine. The system's tzdb is used where there is one, else a copy in the program.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Zone {
-    zone: jiff::tz::TimeZone,
-    name: String,
-}
+pub struct Zone(jiff::tz::TimeZone);
 
 impl Zone {
     /// UTC.
     #[must_use]
-    pub fn utc() -> Self {
-        Self {
-            zone: jiff::tz::TimeZone::UTC,
-            name: "UTC".into(),
-        }
+    pub const fn utc() -> Self {
+        Self(jiff::tz::TimeZone::UTC)
     }
 
     /// Looks a name up.
@@ -44,7 +41,7 @@ impl Zone {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_+-/".contains(&b))
             && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
-            && !name.eq_ignore_ascii_case("local");
+            && !MACHINE.iter().any(|own| name.eq_ignore_ascii_case(own));
         if !plain {
             return Err(refused());
         }
@@ -52,26 +49,28 @@ impl Zone {
             return Ok(Self::utc());
         }
         let zone = jiff::tz::TimeZone::get(name).map_err(|_| refused())?;
-        let name = zone.iana_name().unwrap_or(name).to_owned();
-        Ok(Self { zone, name })
+        match zone.iana_name() {
+            Some(_) => Ok(Self(zone)),
+            None => Err(refused()),
+        }
     }
 
     /// The tzdb name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.0.iana_name().unwrap_or("UTC")
     }
 
     /// The zone for jiff.
     #[must_use]
     pub const fn to_jiff(&self) -> &jiff::tz::TimeZone {
-        &self.zone
+        &self.0
     }
 }
 
 impl fmt::Debug for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        f.write_str(self.name())
     }
 }
 
@@ -84,6 +83,50 @@ impl TryFrom<String> for Zone {
 
 impl From<Zone> for String {
     fn from(zone: Zone) -> Self {
-        zone.name
+        zone.name().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Zone;
+
+    #[test]
+    fn names_of_the_tzdb_are_taken() {
+        for (name, known_as) in [
+            ("Europe/Madrid", "Europe/Madrid"),
+            ("america/new_york", "America/New_York"),
+            ("US/Eastern", "US/Eastern"),
+            ("Etc/GMT+5", "Etc/GMT+5"),
+            ("utc", "UTC"),
+        ] {
+            assert_eq!(Zone::new(name).unwrap().name(), known_as);
+        }
+    }
+
+    #[test]
+    fn rules_paths_and_names_of_no_zone_are_refused() {
+        let long = "A".repeat(100_000);
+        for name in [
+            "",
+            "Local",
+            "localtime",
+            "posixrules",
+            "../../etc/passwd",
+            "/etc/localtime",
+            "EST5EDT,M3.2.0,M11.1.0",
+            "US/Eastern\0",
+            "Mars/Olympus",
+            "right/Europe/Madrid",
+            "posix/Europe/Madrid",
+            "zone.tab",
+            "+02:00",
+            "Etc/Unknown",
+            &long,
+        ] {
+            let message = Zone::new(name).unwrap_err().to_string();
+            assert!(message.contains("Europe/Madrid"), "{message}");
+            assert!(message.len() < 300, "{message}");
+        }
     }
 }
