@@ -1,1 +1,8 @@
-//! tidemill-producer
+//! What puts tasks into a broker: the [`Client`] of an application, and the scheduler that turns due
+//! instants into tasks.
+
+mod client;
+mod scheduler;
+
+pub use client::{Client, Enqueue, Enqueued, Every, PutSchedule, Rule, at, cron, every};
+pub use scheduler::{Scheduler, SchedulerEvent, preview, run_now};

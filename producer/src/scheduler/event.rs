@@ -1,0 +1,135 @@
+//! What a scheduler does, for logs and tests.
+
+use std::time::Duration;
+
+use tidemill_shared::{ScheduleId, TaskId, Timestamp};
+
+/// Something that a scheduler did or met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SchedulerEvent {
+    /// It leads now.
+    Elected {
+        /// The epoch of its term.
+        epoch: u64,
+    },
+    /// It leads no longer.
+    Deposed {
+        /// The epoch of the term that ended.
+        epoch: u64,
+    },
+    /// It has read all definitions.
+    Loaded {
+        /// How many schedules it plans; paused ones are not counted.
+        schedules: usize,
+    },
+    /// A fire was put into the broker.
+    Planned {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The planned instant.
+        scheduled_at: Timestamp,
+        /// When its task is due: the instant plus jitter.
+        due_at: Timestamp,
+        /// Its task.
+        task: TaskId,
+    },
+    /// Instants passed without a run, because nothing was up at their time.
+    Missed {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The instant, or the last of several.
+        scheduled_at: Timestamp,
+        /// How many instants.
+        count: u64,
+        /// Which rule of the schedule says that they do not run.
+        reason: &'static str,
+    },
+    /// A fire that was due at once was not run, by the overlap policy of its schedule.
+    Skipped {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The planned instant.
+        scheduled_at: Timestamp,
+    },
+    /// A fire was on record already; nothing was added.
+    Duplicate {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The planned instant.
+        scheduled_at: Timestamp,
+    },
+    /// A fire was refused: the schedule has changed since it was read, or somebody else leads.
+    Refused {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The planned instant.
+        scheduled_at: Timestamp,
+    },
+    /// The store did not do something.
+    Failed {
+        /// What was tried.
+        operation: &'static str,
+        /// Why it failed.
+        error: String,
+        /// When it is tried again.
+        retry_in: Duration,
+    },
+    /// A schedule cannot be fired as it is; it is left alone until it changes or a minute has passed.
+    Stuck {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// Why.
+        error: String,
+    },
+}
+
+impl SchedulerEvent {
+    /// Writes the event to the log: changes of the lead at `info`, troubles at `warn`, single fires
+    /// at `debug`.
+    pub(super) fn log(&self) {
+        match self {
+            Self::Elected { epoch } => tracing::info!(epoch, "scheduler leads"),
+            Self::Deposed { epoch } => tracing::info!(epoch, "scheduler leads no longer"),
+            Self::Loaded { schedules } => tracing::info!(schedules, "schedules loaded"),
+            Self::Planned {
+                schedule,
+                scheduled_at,
+                due_at,
+                task,
+            } => tracing::debug!(
+                schedule_id = %schedule, %scheduled_at, %due_at, task_id = %task, "fire planned"
+            ),
+            Self::Missed {
+                schedule,
+                scheduled_at,
+                count,
+                reason,
+            } => tracing::debug!(
+                schedule_id = %schedule, %scheduled_at, count, reason, "fire missed"
+            ),
+            Self::Skipped {
+                schedule,
+                scheduled_at,
+            } => tracing::info!(schedule_id = %schedule, %scheduled_at, "fire skipped"),
+            Self::Duplicate {
+                schedule,
+                scheduled_at,
+            } => {
+                tracing::debug!(schedule_id = %schedule, %scheduled_at, "fire is on record already");
+            }
+            Self::Refused {
+                schedule,
+                scheduled_at,
+            } => tracing::debug!(schedule_id = %schedule, %scheduled_at, "fire refused"),
+            Self::Failed {
+                operation,
+                error,
+                retry_in,
+            } => tracing::warn!(operation, error, ?retry_in, "scheduler met an error"),
+            Self::Stuck { schedule, error } => {
+                tracing::error!(schedule_id = %schedule, error, "schedule cannot be fired");
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What is to be planned next: every schedule in a heap by its next instant.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use tidemill_shared::ledger::{FireOutcome, PlannedFire, ScheduleRecord};
+use tidemill_shared::{Result, ScheduleId, Timestamp};
+
+use super::entry::{Entry, Shared};
+use super::late::Late;
+
+/// How many instants are computed at a stretch before the runtime gets its turn.
+pub(super) const STRETCH: usize = 10_000;
+
+/// Where an entry stands.
+pub(super) type Slot = u32;
+
+/// Instants with the slots of their entries, the earliest on top.
+pub(super) type Heap = BinaryHeap<Reverse<(Timestamp, Slot)>>;
+
+/// An instant with what is to become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) slot: Slot,
+    /// The number of its entry: another may have its slot by now.
+    pub(super) number: u64,
+    pub(super) scheduled_at: Timestamp,
+    pub(super) fate: Fate,
+    /// How many instants it stands for.
+    pub(super) count: u64,
+}
+
+/// What is to become of an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its task goes into the broker.
+    Run,
+    /// It is recorded as missed, for this reason.
+    Missed(&'static str),
+}
+
+/// Every schedule that is not paused.
+#[derive(Debug)]
+pub(super) struct Plan {
+    entries: Vec<Option<Entry>>,
+    free: Vec<Slot>,
+    slots: HashMap<ScheduleId, Slot>,
+    /// Next instants. An item that is not its entry's next instant any more is passed over.
+    heap: Heap,
+    late: Late,
+    shared: Shared,
+    listing: u32,
+    /// How many entries there have been.
+    entered: u64,
+}
+
+impl Plan {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            slots: HashMap::new(),
+            heap: BinaryHeap::new(),
+            late: Late::default(),
+            shared: Shared::new()?,
+            listing: 0,
+            entered: 0,
+        })
+    }
+
+    /// How many schedules it has.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Starts a listing: what does not come up until its end is gone.
+    pub(super) fn start_listing(&mut self) {
+        self.listing = self.listing.wrapping_add(1);
+    }
+
+    /// Takes in a definition. One whose revision is known goes on where it stands.
+    pub(super) fn take_in(&mut self, record: ScheduleRecord) -> Result<()> {
+        if record.paused {
+            return Ok(());
+        }
+        let known = self.slots.get(&record.schedule.id).copied();
+        if let Some(entry) = known.and_then(|slot| entry_at(&mut self.entries, slot))
+            && entry.revision == record.revision
+            && !entry.stalled
+        {
+            entry.listing = self.listing;
+            return Ok(());
+        }
+        self.entered += 1;
+        let entry = Entry::new(record, self.entered, self.listing, &mut self.shared)?;
+        let (id, next) = (entry.id.clone(), entry.next);
+        let slot = match known.or_else(|| self.free.pop()) {
+            Some(slot) => slot,
+            None => {
+                let slot = Slot::try_from(self.entries.len()).unwrap_or(Slot::MAX);
+                self.entries.push(None);
+                slot
+            }
+        };
+        if let Some(place) = self.entries.get_mut(index(slot)) {
+            *place = Some(entry);
+            self.slots.insert(id, slot);
+            push(&mut self.heap, slot, next);
+        }
+        Ok(())
+    }
+
+    /// Ends a listing.
+    pub(super) fn end_listing(&mut self) {
+        for (slot, place) in (0..).zip(&mut self.entries) {
+            if let Some(entry) = place.take_if(|entry| entry.listing != self.listing) {
+                self.slots.remove(&entry.id);
+                self.free.push(slot);
+            }
+        }
+        self.shared.prune();
+    }
+
+    /// The next steps, at most `most`, of what is due up to `horizon` from now. Half of them are left
+    /// to late schedules while there are any, so that neither these nor the others wait for long.
+    /// Fewer than there are when a long row of missed instants is being looked through: ask again
+    /// until there are none and [`is_idle`](Self::is_idle).
+    pub(super) fn next_steps(
+        &mut self,
+        now: Timestamp,
+        horizon: Duration,
+        most: usize,
+    ) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let share = if self.late.is_empty() { most } else { most / 2 };
+        for _ in 0..STRETCH {
+            if steps.len() >= share || !self.advance(now, now + horizon, &mut steps) {
+                break;
+            }
+        }
+        self.late
+            .fill(&mut self.entries, &mut self.heap, now, &mut steps, most);
+        steps
+    }
+
+    /// Whether nothing is half done.
+    pub(super) fn is_idle(&self) -> bool {
+        self.late.is_empty()
+    }
+
+    /// The earliest instant that is not planned yet, or an earlier one.
+    pub(super) fn earliest(&self) -> Option<Timestamp> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes the next instant from the heap. `false` when there is none before `limit`.
+    fn advance(&mut self, now: Timestamp, limit: Timestamp, steps: &mut Vec<Step>) -> bool {
+        let Some(Reverse((at, slot))) = self.heap.peek().copied() else {
+            return false;
+        };
+        if at > limit {
+            return false;
+        }
+        self.heap.pop();
+        let Some(entry) = entry_at(&mut self.entries, slot).filter(|entry| !entry.stalled) else {
+            return true;
+        };
+        if entry.next != Some(at) {
+            return true;
+        }
+        if entry.is_late(at, now) {
+            self.late.take_in(entry, slot, at);
+            return true;
+        }
+        entry.next = entry.next_after(at);
+        push(&mut self.heap, slot, entry.next);
+        steps.push(Step {
+            slot,
+            number: entry.number,
+            scheduled_at: at,
+            fate: Fate::Run,
+            count: 1,
+        });
+        true
+    }
+
+    /// What is to be recorded for a step; `None` when its schedule has changed since.
+    pub(super) fn fire(&self, step: &Step, now: Timestamp) -> Option<PlannedFire> {
+        let entry = self.entries.get(index(step.slot))?.as_ref()?;
+        if entry.number != step.number || entry.stalled {
+            return None;
+        }
+        let task = match step.fate {
+            Fate::Run => match entry.envelope(step.scheduled_at, now) {
+                Ok(envelope) => Ok(Box::new(envelope)),
+                Err(error) => Err((FireOutcome::Skipped, error.to_string())),
+            },
+            Fate::Missed(reason) => Err((FireOutcome::Missed, reason.to_owned())),
+        };
+        Some(PlannedFire {
+            schedule: entry.id.clone(),
+            scheduled_at: step.scheduled_at,
+            revision: entry.revision,
+            task,
+            count: step.count,
+            planned_until: step.scheduled_at,
+            manual: false,
+        })
+    }
+
+    /// Leaves a schedule alone until it is read again.
+    pub(super) fn stall(&mut self, step: &Step) {
+        if let Some(entry) = entry_at(&mut self.entries, step.slot)
+            && entry.number == step.number
+        {
+            entry.stalled = true;
+        }
+    }
+}
+
+/// Puts the next instant of a slot into the heap, if there is one.
+pub(super) fn push(heap: &mut Heap, slot: Slot, next: Option<Timestamp>) {
+    heap.extend(next.map(|next| Reverse((next, slot))));
+}
+
+pub(super) fn entry_at(entries: &mut [Option<Entry>], slot: Slot) -> Option<&mut Entry> {
+    entries.get_mut(index(slot))?.as_mut()
+}
+
+fn index(slot: Slot) -> usize {
+    usize::try_from(slot).unwrap_or(usize::MAX)
+}

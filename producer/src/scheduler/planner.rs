@@ -1,0 +1,335 @@
+//! Plans while this producer leads.
+
+use std::time::Duration;
+
+use tidemill_shared::ledger::{FireOutcome, PlannedFire, Term};
+use tidemill_shared::{Connection, Error, Result, ScheduleId, TaskId, Timestamp};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::loader::{Loader, Progress};
+use super::nap::{Alarm, Backoff, nap};
+use super::plan::{Fate, Plan, Step};
+use super::{Observer, SchedulerEvent, Settings, patiently};
+
+/// How many fires are recorded at once.
+const BATCH: usize = 256;
+/// How often a leader asks whether the definitions have changed.
+const CHECK: Duration = Duration::from_millis(500);
+/// After how long schedules that were left alone are looked at again.
+const SECOND_LOOK: Duration = Duration::from_secs(60);
+
+/// Puts fires into the broker.
+pub(super) struct Planner<'a> {
+    connection: &'a Connection,
+    settings: &'a Settings,
+    observer: &'a Observer,
+    doubt: &'a Notify,
+    term: watch::Receiver<Option<Term>>,
+}
+
+/// The state of one term.
+struct Reign {
+    epoch: u64,
+    plan: Plan,
+    loader: Loader,
+    /// When the definitions are asked about again.
+    check_at: Alarm,
+    /// Before when nothing is read, because reading has failed.
+    read_at: Alarm,
+    look_again_at: Option<Timestamp>,
+    backoff: Backoff,
+    refusals: Backoff,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(
+        connection: &'a Connection,
+        settings: &'a Settings,
+        observer: &'a Observer,
+        doubt: &'a Notify,
+        term: watch::Receiver<Option<Term>>,
+    ) -> Self {
+        Self {
+            connection,
+            settings,
+            observer,
+            doubt,
+            term,
+        }
+    }
+
+    /// Runs until `stop` is cancelled.
+    pub(super) async fn run(&mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                led = self.term.wait_for(Option::is_some) => {
+                    if led.is_err() {
+                        return;
+                    }
+                }
+                () = stop.cancelled() => return,
+            }
+            tokio::select! {
+                ended = self.reign() => {
+                    if let Err(error) = ended {
+                        self.pause_after("plan", &error, &mut Backoff::default()).await;
+                    }
+                }
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn present_term(&self) -> Option<Term> {
+        self.term.borrow().clone()
+    }
+
+    /// Plans until the term is over. Cancel-safe: what was on its way into the store may or may not
+    /// be recorded, and is planned again by the next term either way.
+    async fn reign(&self) -> Result<()> {
+        let Some(term) = self.present_term() else {
+            return Ok(());
+        };
+        let mut reign = Reign {
+            epoch: term.epoch,
+            plan: Plan::new()?,
+            loader: Loader::default(),
+            check_at: Alarm::past(),
+            read_at: Alarm::past(),
+            look_again_at: None,
+            backoff: Backoff::default(),
+            refusals: Backoff::default(),
+        };
+        while let Some(term) = self.present_term().filter(|term| term.epoch == reign.epoch) {
+            self.keep_in_line(&mut reign).await;
+            let now = self.connection.clock.now();
+            let steps = reign.plan.next_steps(now, self.settings.horizon, BATCH);
+            if !steps.is_empty() {
+                self.record(&mut reign, &term, &steps).await;
+            } else if reign.plan.is_idle() && !reign.is_reading(now) {
+                nap(&*self.connection.clock, self.leisure(&reign, now)).await;
+            } else {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// How long there is nothing to do: until the next read, or until an instant comes within the
+    /// horizon.
+    fn leisure(&self, reign: &Reign, now: Timestamp) -> Duration {
+        let next = reign.plan.earliest().map(|at| at - self.settings.horizon);
+        let read_at = if reign.read_at.has_come(now) {
+            reign.check_at.at()
+        } else {
+            reign.read_at.at()
+        };
+        let wake = next.map_or(read_at, |next| next.min(read_at));
+        wake.since(now).clamp(Duration::from_millis(1), CHECK)
+    }
+
+    /// Reads what has changed, a page at a time. When that fails, what is known stays as it is, and
+    /// planning goes on with it until the next try.
+    async fn keep_in_line(&self, reign: &mut Reign) {
+        if !reign.read_at.has_come(self.connection.clock.now()) {
+            return;
+        }
+        let Err(error) = self.read(reign).await else {
+            return;
+        };
+        if !error.is_transient() {
+            // The same page may fail for ever; changes in those before it must not wait for it.
+            reign.loader.start_over();
+            reign.check_at = Alarm::past();
+        }
+        let retry_in = reign.backoff.next();
+        reign.read_at = Alarm::after(retry_in, self.connection.clock.now());
+        self.tell_failed("read the schedules", &error, retry_in);
+    }
+
+    async fn read(&self, reign: &mut Reign) -> Result<()> {
+        let ledger = &*self.connection.ledger;
+        let now = self.connection.clock.now();
+        if reign.check_at.has_come(now) {
+            if reign.look_again_at.is_some_and(|at| at <= now) {
+                reign.look_again_at = None;
+                reign.loader.distrust();
+            }
+            patiently(reign.loader.check(ledger, &mut reign.plan)).await?;
+            reign.check_at = Alarm::after(CHECK, now);
+        }
+        let broken = |schedule, error: Error| {
+            let error = error.to_string();
+            self.observer
+                .tell(&SchedulerEvent::Stuck { schedule, error });
+        };
+        let read = reign.loader.read_page(ledger, &mut reign.plan, broken);
+        match patiently(read).await? {
+            Progress::Reading => return Ok(()),
+            Progress::UpToDate => {}
+            Progress::Done => {
+                let schedules = reign.plan.len();
+                self.observer.tell(&SchedulerEvent::Loaded { schedules });
+            }
+        }
+        reign.backoff.reset();
+        Ok(())
+    }
+
+    /// Records steps. A batch that the store will never take has a bad one in it, which must not
+    /// harm the others: they go one by one, and only what fails for good by itself is left alone.
+    async fn record(&self, reign: &mut Reign, term: &Term, steps: &[Step]) {
+        let Err(error) = self.insist(reign, term, steps).await else {
+            return;
+        };
+        if let [step] = steps {
+            return self.leave_alone(reign, step, &error);
+        }
+        for step in steps {
+            let single = std::slice::from_ref(step);
+            if let Err(error) = self.insist(reign, term, single).await {
+                self.leave_alone(reign, step, &error);
+            }
+        }
+    }
+
+    /// Records steps, again and again until the store has answered, or it fails for good, or the term
+    /// is over.
+    async fn insist(&self, reign: &mut Reign, term: &Term, steps: &[Step]) -> Result<()> {
+        let mut backoff = Backoff::default();
+        while self.reigns(reign) {
+            match self.try_record(reign, term, steps).await {
+                Err(error) if error.is_transient() => {
+                    self.pause_after("record fires", &error, &mut backoff).await;
+                }
+                done => return done,
+            }
+        }
+        Ok(())
+    }
+
+    fn reigns(&self, reign: &Reign) -> bool {
+        let present = self.term.borrow();
+        present
+            .as_ref()
+            .is_some_and(|term| term.epoch == reign.epoch)
+    }
+
+    /// Names a schedule that cannot be fired, and leaves it alone for a while.
+    fn leave_alone(&self, reign: &mut Reign, step: &Step, error: &Error) {
+        let now = self.connection.clock.now();
+        if let Some(fire) = reign.plan.fire(step, now) {
+            self.observer.tell(&SchedulerEvent::Stuck {
+                schedule: fire.schedule,
+                error: error.to_string(),
+            });
+        }
+        reign.plan.stall(step);
+        reign.look_again_at = Some(now + SECOND_LOOK);
+    }
+
+    async fn try_record(&self, reign: &mut Reign, term: &Term, steps: &[Step]) -> Result<()> {
+        let now = self.connection.clock.now();
+        let (steps, fires): (Vec<&Step>, Vec<PlannedFire>) = steps
+            .iter()
+            .filter_map(|step| Some((step, reign.plan.fire(step, now)?)))
+            .unzip();
+        if fires.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<_> = fires.iter().map(Told::new).collect();
+        let answers = patiently(self.connection.ledger.record_fires(Some(term), fires)).await?;
+        let mut refused = false;
+        for ((step, told), answer) in steps.into_iter().zip(told).zip(answers) {
+            if answer == FireOutcome::Refused {
+                refused = true;
+                reign.plan.stall(step);
+            }
+            if let Some(event) = told.event(step, answer) {
+                self.observer.tell(&event);
+            }
+        }
+        if refused {
+            // Either the schedule has changed or somebody else leads: look at both.
+            self.doubt.notify_one();
+            reign.loader.distrust();
+            reign.check_at = Alarm::past();
+            nap(&*self.connection.clock, reign.refusals.next().min(CHECK)).await;
+        } else {
+            reign.refusals.reset();
+        }
+        Ok(())
+    }
+
+    async fn pause_after(&self, operation: &'static str, error: &Error, backoff: &mut Backoff) {
+        let retry_in = backoff.next();
+        self.tell_failed(operation, error, retry_in);
+        nap(&*self.connection.clock, retry_in).await;
+    }
+
+    fn tell_failed(&self, operation: &'static str, error: &Error, retry_in: Duration) {
+        self.observer.tell(&SchedulerEvent::Failed {
+            operation,
+            error: error.to_string(),
+            retry_in,
+        });
+    }
+}
+
+impl Reign {
+    /// Whether there is a page to be read at once.
+    fn is_reading(&self, now: Timestamp) -> bool {
+        self.loader.is_reading() && self.read_at.has_come(now)
+    }
+}
+
+/// What an event about a fire needs, after the fire has gone to the store.
+struct Told {
+    schedule: ScheduleId,
+    task: Option<(TaskId, Timestamp)>,
+}
+
+impl Told {
+    fn new(fire: &PlannedFire) -> Self {
+        let task = fire.task.as_ref().ok();
+        Self {
+            schedule: fire.schedule.clone(),
+            task: task.map(|envelope| (envelope.id.clone(), envelope.due_at)),
+        }
+    }
+
+    fn event(self, step: &Step, answer: FireOutcome) -> Option<SchedulerEvent> {
+        let (schedule, scheduled_at) = (self.schedule, step.scheduled_at);
+        match (answer, step.fate, self.task) {
+            (FireOutcome::Refused, ..) => Some(SchedulerEvent::Refused {
+                schedule,
+                scheduled_at,
+            }),
+            (FireOutcome::Duplicate, ..) => Some(SchedulerEvent::Duplicate {
+                schedule,
+                scheduled_at,
+            }),
+            (FireOutcome::Skipped, ..) => Some(SchedulerEvent::Skipped {
+                schedule,
+                scheduled_at,
+            }),
+            (FireOutcome::Missed, fate, _) => Some(SchedulerEvent::Missed {
+                schedule,
+                scheduled_at,
+                count: step.count,
+                reason: match fate {
+                    Fate::Missed(reason) => reason,
+                    Fate::Run => "it came into the broker too late",
+                },
+            }),
+            (FireOutcome::Enqueued, _, Some((task, due_at))) => Some(SchedulerEvent::Planned {
+                schedule,
+                scheduled_at,
+                due_at,
+                task,
+            }),
+            (FireOutcome::Enqueued, _, None) => None,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The scheduler, through its public API, on the memory store with a clock that stands still until
+//! it is moved.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "these are tests, their helpers included"
+)]
+
+#[path = "scheduler/changes.rs"]
+mod changes;
+#[path = "scheduler/flaky.rs"]
+mod flaky;
+#[path = "scheduler/leading.rs"]
+mod leading;
+#[path = "scheduler/misfires.rs"]
+mod misfires;
+#[path = "scheduler/planning.rs"]
+mod planning;
+#[path = "scheduler/scene.rs"]
+mod scene;
+#[path = "scheduler/troubles.rs"]
+mod troubles;
