@@ -1,1 +1,44 @@
-//! tidemill-worker
+//! Runs tasks: leases them from a broker, calls their handlers, and tells the broker how it went.
+//!
+//! [`Worker::new`] begins one. A handler is an `async fn(T, Run<S>) -> TaskResult`; what it may
+//! answer stands at [`Failure`], what it can ask and do at [`RunContext`]. A worker is the sum of
+//! small agents, a file each: the poller leases as much as there are free slots, the runner calls
+//! the handler within its limits, the settler reports what ended, the renewer keeps leases on a
+//! thread of its own, the sweeper does the broker's upkeep.
+
+mod backoff;
+mod blocking;
+mod builder;
+pub mod builtin;
+mod crew;
+mod engine;
+mod event;
+mod failure;
+mod handler;
+mod holdings;
+mod middleware;
+mod panics;
+mod poller;
+mod presence;
+mod quota;
+mod registry;
+mod renewer;
+mod run;
+mod run_line;
+mod runner;
+mod settings;
+mod settler;
+mod signals;
+mod slots;
+mod sweeper;
+mod verdicts;
+mod watchdog;
+mod worker;
+
+pub use builder::WorkerBuilder;
+pub use event::{Event, RunStatus};
+pub use failure::{Failure, FailureError, TaskResult};
+pub use middleware::{Middleware, Next, Outcome};
+pub use registry::{HandlerInfo, HandlerOptions};
+pub use run::{CancelReason, Run, RunContext};
+pub use worker::Worker;
