@@ -1,1 +1,2 @@
-//! tidemill-examples
+//! One file per question that a user asks, in `examples/`. Run one with
+//! `cargo run -p tidemill-examples --example hello`; all of them run in CI.

@@ -1,0 +1,127 @@
+//! From a URL to a store.
+
+mod url;
+
+use std::sync::Arc;
+
+use tidemill_embedded::SqliteStore;
+use tidemill_memory::MemoryStore;
+use tidemill_shared::{Clock, Connection, Error, ErrorKind, Namespace, Result};
+
+use self::url::Place;
+use crate::SystemClock;
+
+/// Opens the store that a URL names, in the namespace `default`.
+///
+/// | URL | Store |
+/// |---|---|
+/// | `memory:` | this process's memory: a new, empty store for each call; gone with its last user |
+/// | `sqlite:PATH` | one SQLite file, created when it is missing; several processes may share it |
+///
+/// `sqlite:` takes `?synchronous=full|normal|off` (default `full`: what was acknowledged survives a
+/// power cut; `normal`: the death of the process; `off`: that too, but a power cut may damage the file) and `busy_timeout=5s`,
+/// joined by `&`. Fails with [`ErrorKind::Invalid`] and what was expected when the URL is wrong, with
+/// [`ErrorKind::Unsupported`] for a store that this build does not have.
+///
+/// ```
+/// # async fn example() -> tidemill::Result<()> {
+/// let broker = tidemill::connect("sqlite:tasks.db?synchronous=normal").await?;
+/// # drop(broker);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn connect(url: &str) -> Result<Connection> {
+    Connect::to(url).open().await
+}
+
+/// A connection in the making: [`connect`] with more to say.
+///
+/// ```
+/// # async fn example() -> tidemill::Result<()> {
+/// let broker = tidemill::Connect::to("memory:").namespace("trial").open().await?;
+/// # drop(broker);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is opened until `open` is called"]
+pub struct Connect {
+    url: String,
+    ledger: Option<String>,
+    namespace: Result<Namespace, String>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Connect {
+    /// A connection to the store that a URL names; see [`connect`].
+    pub fn to(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            ledger: None,
+            namespace: Ok(Namespace::default()),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Sees only this namespace of the store; `default` when not given.
+    pub fn namespace(mut self, name: impl AsRef<str>) -> Self {
+        self.namespace = Namespace::new(name).map_err(|e| e.to_string());
+        self
+    }
+
+    /// Keeps schedules, steps, logs and leadership there. Every store of this build is broker and
+    /// ledger in one, so this must be the broker's own URL.
+    pub fn ledger(mut self, url: impl Into<String>) -> Self {
+        self.ledger = Some(url.into());
+        self
+    }
+
+    /// Tells the time by this clock instead of the [`SystemClock`].
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks the URLs and the namespace, without any I/O. Fails as [`Connect::open`] would.
+    pub fn check(&self) -> Result<()> {
+        self.read().map(drop)
+    }
+
+    fn read(&self) -> Result<(Place, Namespace)> {
+        let namespace = self.namespace.clone();
+        let namespace = namespace.map_err(|why| Error::invalid("connect", why))?;
+        let place = url::parse(&self.url)?;
+        if let Some(ledger) = &self.ledger
+            && *ledger != self.url
+        {
+            url::parse(ledger)?;
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "connect",
+                "this broker is its own ledger; leave the ledger URL out",
+            ));
+        }
+        Ok((place, namespace))
+    }
+
+    /// Opens the store. Opening a file runs on tokio's pool for blocking work.
+    pub async fn open(self) -> Result<Connection> {
+        let (place, namespace) = self.read()?;
+        let clock = self.clock;
+        match place {
+            Place::Memory => Ok(MemoryStore::new(clock).namespace(namespace).connection()),
+            Place::Sqlite { path, options } => tokio::task::spawn_blocking(move || {
+                Ok(SqliteStore::open(&path, options, namespace, clock)?.connection())
+            })
+            .await
+            .map_err(|e| {
+                Error::new(
+                    ErrorKind::Internal,
+                    "connect",
+                    "the store could not be opened",
+                )
+                .with_source(e)
+            })?,
+        }
+    }
+}
