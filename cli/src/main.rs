@@ -1,1 +1,37 @@
-fn main() {}
+//! The command line of Tidemill.
+//!
+//! [`grammar`] says what can be typed, one module for each group of commands does it, and they
+//! speak to brokers and ledgers through the contracts alone. [`settings`] joins flags, environment
+//! and configuration file; [`output`] is the only way to standard output; [`problem`] is how a
+//! command fails.
+
+mod audit;
+mod check;
+mod clean;
+mod completions;
+mod context;
+mod cron;
+mod dead;
+mod dev;
+mod enqueue;
+mod grammar;
+mod logging;
+mod output;
+mod presence;
+mod problem;
+mod producer;
+mod queue;
+mod run;
+mod schedule;
+mod selection;
+mod settings;
+mod signals;
+mod task;
+mod values;
+mod worker;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run::main(std::env::args_os())
+}

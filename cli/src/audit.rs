@@ -1,0 +1,67 @@
+//! Who changed what, and why: a line of the log for every change, and a note where it can be kept.
+
+use tidemill::TaskId;
+use tidemill::ledger::{LogLine, LogStream, Logs};
+
+use crate::clean;
+use crate::context::Context;
+use crate::problem::Problem;
+
+/// The flag that every changing command has.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct ReasonArgs {
+    /// Why: kept in the audit line of the log, and with the task, queue or schedule where it can be
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub(crate) reason: Option<String>,
+}
+
+impl ReasonArgs {
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+}
+
+fn reason(text: &str) -> tidemill::Result<String> {
+    if text.trim().is_empty() || text.len() > 1_000 {
+        return Err(tidemill::Error::invalid(
+            "reason",
+            "expected 1 to 1000 bytes of text",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// Writes the audit line of a change.
+pub(crate) fn record(context: &Context, action: &str, subject: &str, reason: &ReasonArgs) {
+    tracing::info!(
+        target: "tidemill::audit",
+        action,
+        subject,
+        actor = context.settings.actor,
+        namespace = context.settings.namespace.as_str(),
+        reason = reason.text(),
+        "changed by an operator"
+    );
+}
+
+/// Leaves a note in the log of a task, when there is a reason to note.
+pub(crate) async fn note(
+    context: &Context,
+    task: &TaskId,
+    attempt: u32,
+    action: &str,
+    reason: &ReasonArgs,
+) -> Result<(), Problem> {
+    let Some(text) = reason.text() else {
+        return Ok(());
+    };
+    let actor = clean::line(&context.settings.actor);
+    let line = LogLine {
+        at: context.clock().now(),
+        attempt,
+        stream: LogStream::System,
+        text: format!("{action} by {actor}: {text}"),
+    };
+    let lines = vec![line];
+    Ok(Logs::append_log(context.ledger(), task, lines).await?)
+}

@@ -1,0 +1,170 @@
+//! How a command fails: what it tells on standard error, and its exit status.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::clean;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// The call or the configuration is wrong: status 2.
+    Usage(Report),
+    /// The operation failed: status 1.
+    Failed(Report),
+    /// Whoever read standard output has gone. Not an error: status 0.
+    ReaderGone,
+}
+
+/// What is told: what went wrong, its causes, what to do.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    what: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Problem {
+    /// The call or the configuration is wrong.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::Usage(Report {
+            what: what.into(),
+            ..Report::default()
+        })
+    }
+
+    /// The operation failed.
+    pub(crate) fn failed(what: impl Into<String>) -> Self {
+        Self::Failed(Report {
+            what: what.into(),
+            ..Report::default()
+        })
+    }
+
+    /// Adds a cause.
+    #[must_use]
+    pub(crate) fn because(mut self, cause: impl Display) -> Self {
+        if let Self::Usage(report) | Self::Failed(report) = &mut self {
+            report.causes.push(cause.to_string());
+        }
+        self
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Self::Usage(report) | Self::Failed(report) = &mut self {
+            report.hint = Some(hint.into());
+        }
+        self
+    }
+
+    /// Puts what was being done in front; what was told before becomes its cause.
+    #[must_use]
+    pub(crate) fn during(mut self, doing: impl Display) -> Self {
+        if let Self::Usage(report) | Self::Failed(report) = &mut self {
+            let cause = std::mem::replace(&mut report.what, doing.to_string());
+            report.causes.insert(0, cause);
+        }
+        self
+    }
+
+    /// Puts the place of what is wrong in front of what is wrong.
+    #[must_use]
+    pub(crate) fn at(mut self, place: impl Display) -> Self {
+        if let Self::Usage(report) | Self::Failed(report) = &mut self {
+            report.what = format!("{place}: {}", report.what);
+        }
+        self
+    }
+
+    /// Tells it on standard error, and gives the exit status.
+    pub(crate) fn tell(&self) -> ExitCode {
+        let (report, status) = match self {
+            Self::ReaderGone => return ExitCode::SUCCESS,
+            Self::Failed(report) => (report, 1),
+            Self::Usage(report) => (report, 2),
+        };
+        let mut text = format!("error: {}\n", clean::block(&report.what));
+        for cause in &report.causes {
+            let cause = clean::block(cause);
+            // A message often ends with the cause that stands behind it.
+            if !text.contains(without_code(&cause)) {
+                text.push_str(&format!("cause: {cause}\n"));
+            }
+        }
+        if let Some(hint) = &report.hint {
+            text.push_str(&format!("hint: {}\n", clean::block(hint)));
+        }
+        // When even standard error is gone, the exit status has to say it all.
+        io::stderr().write_all(text.as_bytes()).ok();
+        ExitCode::from(status)
+    }
+}
+
+/// A cause without the number that SQLite puts in front of the same words.
+fn without_code(cause: &str) -> &str {
+    let rest = cause.strip_prefix("Error code ");
+    rest.and_then(|rest| rest.split_once(": "))
+        .map_or(cause, |(_, words)| words)
+}
+
+/// What to do about an error of a store.
+fn remedy(error: &tidemill::Error) -> Option<&'static str> {
+    use tidemill::ErrorKind;
+    let text = error.to_string();
+    if text.contains("read-only") {
+        return Some(
+            "make the file and its folder writable for this user, or choose another path with --broker",
+        );
+    }
+    match error.kind() {
+        ErrorKind::Invalid if error.operation() == "open" && !text.contains("make it first") => {
+            Some("choose another path with --broker")
+        }
+        ErrorKind::Corrupt => {
+            Some("restore the file from a backup, or choose another path with --broker")
+        }
+        // A file that cannot be opened does not mend itself, unless somebody else writes it.
+        ErrorKind::Unavailable
+            if error.operation() == "open" && !text.contains("another process") =>
+        {
+            Some(
+                "check that this user may read and write the file and its folder, or choose another path with --broker",
+            )
+        }
+        _ if error.is_transient() => Some("the same call may succeed later"),
+        _ => None,
+    }
+}
+
+impl From<tidemill::Error> for Problem {
+    fn from(error: tidemill::Error) -> Self {
+        use tidemill::ErrorKind;
+        let problem = match error.kind() {
+            ErrorKind::Invalid | ErrorKind::Unsupported => Self::usage(error.to_string()),
+            _ => Self::failed(format!("failed to {}: {error}", error.operation())),
+        };
+        let mut source = std::error::Error::source(&error);
+        let mut problem = problem;
+        while let Some(cause) = source {
+            problem = problem.because(cause);
+            source = cause.source();
+        }
+        match remedy(&error) {
+            Some(remedy) => problem.hint(remedy),
+            None => problem,
+        }
+    }
+}
+
+impl From<io::Error> for Problem {
+    /// An error of standard output.
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::ReaderGone;
+        }
+        Self::failed("failed to write to standard output").because(error)
+    }
+}

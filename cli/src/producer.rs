@@ -1,0 +1,90 @@
+//! `tidemill producer`: turns schedules into tasks.
+
+mod missed;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tidemill::{CancellationToken, Connection, Scheduler};
+
+pub(crate) use missed::{Missed, Misses};
+
+use crate::context::{self, broker_url};
+use crate::problem::Problem;
+use crate::schedule::{apply_sources, spent};
+use crate::settings::{ProducerSettings, Settings, read_sources, try_producer};
+use crate::signals::{Signals, Stop};
+use crate::values::positive_duration;
+use crate::worker::over;
+
+/// What a producer is told; the rest comes from `[producer]` of the configuration file.
+#[derive(Args, Debug, Default)]
+pub(crate) struct ProducerArgs {
+    /// File with `[[schedule]]` entries, applied at the start [default: the configuration file and those that it names]
+    #[arg(long, value_name = "FILE", env = "TIDEMILL_PRODUCER_SCHEDULES")]
+    schedules: Option<PathBuf>,
+    /// How far ahead fires are put into the broker, 1s to 1h [default: 60s]
+    #[arg(long, value_name = "DUR", env = "TIDEMILL_PRODUCER_HORIZON", value_parser = positive_duration, allow_hyphen_values = true)]
+    horizon: Option<Duration>,
+    /// How soon another producer takes over when this one dies, 1s to 10m [default: 10s]
+    #[arg(long, value_name = "DUR", env = "TIDEMILL_PRODUCER_LEASE", value_parser = positive_duration, allow_hyphen_values = true)]
+    lease: Option<Duration>,
+}
+
+/// A scheduler by these settings.
+pub(crate) fn scheduler(connection: &Connection, settings: &ProducerSettings) -> Scheduler {
+    let mut scheduler = Scheduler::new(connection);
+    // The name is for people only; without one the scheduler's own default serves.
+    if let Ok(Ok(host)) = nix::unistd::gethostname().map(std::ffi::OsString::into_string) {
+        scheduler = scheduler.host(host);
+    }
+    if let Some(horizon) = settings.horizon {
+        scheduler = scheduler.horizon(horizon);
+    }
+    if let Some(lease) = settings.lease {
+        scheduler = scheduler.lease(lease);
+    }
+    scheduler
+}
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<(), Problem> {
+    let sources = match &args.schedules {
+        Some(path) => read_sources(path)?,
+        None => settings.schedules()?,
+    };
+    let mut file = std::mem::take(&mut settings.producer);
+    let given = ProducerSettings {
+        horizon: over(args.horizon, &mut file.horizon),
+        lease: over(args.lease, &mut file.lease),
+    };
+    // Before anything is applied: who is refused has changed nothing.
+    try_producer(&settings, &given, &file).await?;
+    let url = broker_url(&settings)?;
+    let connection = context::connect(&settings, &url).await?;
+    if sources.is_empty() {
+        tracing::info!("no schedule file is given: firing the schedules that are stored");
+    }
+    for doubt in spent(&sources, connection.clock.now()) {
+        tracing::warn!("{doubt}");
+    }
+    apply_sources(&connection, sources).await?;
+    let misses = Misses::default();
+    let noted = misses.clone();
+    let scheduler = scheduler(&connection, &given).on_event(move |event| noted.note(event));
+    let signals = Signals::listen()?;
+    let stop = Stop::default();
+    let ended = CancellationToken::new();
+    let schedule = async {
+        let done = scheduler.run(stop.well.clone()).await;
+        ended.cancel();
+        done
+    };
+    let clock = &*connection.clock;
+    let work = async {
+        let (done, ()) = tokio::join!(schedule, misses.tell(clock, &ended, |row| row.log()));
+        Ok(done?)
+    };
+    signals.guard(&stop, work).await
+}

@@ -1,0 +1,88 @@
+//! A schedule as it is shown.
+
+use serde::Serialize;
+use tidemill::Timestamp;
+use tidemill::format_duration;
+use tidemill::ledger::ScheduleRecord;
+use tidemill::schedule::{Recurrence, Schedule, Zone};
+
+use crate::cron::in_zone;
+
+/// A schedule with what the ledger knows about it, in one flat object.
+#[derive(Serialize)]
+pub(super) struct ScheduleView<'a> {
+    #[serde(flatten)]
+    schedule: &'a Schedule,
+    revision: u64,
+    source: &'a str,
+    paused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause_reason: Option<&'a str>,
+    updated_at: Timestamp,
+    planned_until: Timestamp,
+    fire_count: u64,
+    /// Its next instants, before jitter; none while it is paused.
+    next: Vec<Timestamp>,
+}
+
+impl<'a> ScheduleView<'a> {
+    pub(super) fn new(record: &'a ScheduleRecord, now: Timestamp, count: usize) -> Self {
+        Self {
+            schedule: &record.schedule,
+            revision: record.revision,
+            source: &record.source,
+            paused: record.paused,
+            pause_reason: record.pause_reason.as_deref(),
+            updated_at: record.updated_at,
+            planned_until: record.planned_until,
+            fire_count: record.fire_count,
+            next: upcoming(record, now, count),
+        }
+    }
+}
+
+/// The next instants of a schedule; none while it is paused.
+pub(super) fn upcoming(record: &ScheduleRecord, now: Timestamp, count: usize) -> Vec<Timestamp> {
+    if record.paused {
+        return Vec::new();
+    }
+    next(&record.schedule, now, count)
+}
+
+/// The next instants of a definition.
+pub(super) fn next(schedule: &Schedule, now: Timestamp, count: usize) -> Vec<Timestamp> {
+    let next = |after: &Timestamp| schedule.recurrence.next_after(*after);
+    std::iter::successors(next(&now), next)
+        .take(count)
+        .collect()
+}
+
+/// The rule in few words, as in a file.
+pub(super) fn rule(schedule: &Schedule) -> String {
+    match &schedule.recurrence {
+        Recurrence::Cron { expression, zone } if zone.name() == "UTC" => {
+            expression.as_str().to_owned()
+        }
+        Recurrence::Cron { expression, zone } => {
+            format!("{} ({})", expression.as_str(), zone.name())
+        }
+        Recurrence::Every(interval) => format!("every {}", format_duration(interval.get())),
+        Recurrence::At(at) => format!("at {at}"),
+    }
+}
+
+/// The rule in plain words.
+pub(super) fn words(schedule: &Schedule) -> Option<String> {
+    match &schedule.recurrence {
+        Recurrence::Cron { expression, .. } => Some(expression.describe()),
+        Recurrence::Every(_) | Recurrence::At(_) => None,
+    }
+}
+
+/// An instant on the clocks of the schedule's zone.
+pub(super) fn local(schedule: &Schedule, at: Timestamp) -> String {
+    match &schedule.recurrence {
+        Recurrence::Cron { zone, .. } => in_zone(at, zone),
+        Recurrence::Every(_) | Recurrence::At(_) => in_zone(at, &Zone::utc()),
+    }
+}

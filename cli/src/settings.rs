@@ -1,0 +1,115 @@
+//! What a command works with: flags over environment over configuration file.
+
+mod file;
+mod locate;
+mod schedules;
+mod trial;
+
+use std::path::{Path, PathBuf};
+
+use tidemill::Namespace;
+
+pub(crate) use file::{ProducerSettings, WorkerSettings};
+pub(crate) use schedules::{ScheduleSource, parse_source, read_sources};
+pub(crate) use trial::{try_producer, try_worker};
+
+use crate::grammar::{GlobalArgs, LogFormat};
+use crate::logging;
+use crate::problem::Problem;
+use locate::line_of_key;
+
+/// The configuration file that is used when it stands in the current folder and no other is named.
+const DEFAULT_FILE: &str = "tidemill.toml";
+
+/// The settings of a command.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// The configuration file, if one is used.
+    pub(crate) file: Option<PathBuf>,
+    /// What stands in it.
+    text: String,
+    /// The broker, if one is named.
+    pub(crate) broker: Option<String>,
+    /// The ledger, if one is named.
+    pub(crate) ledger: Option<String>,
+    pub(crate) namespace: Namespace,
+    pub(crate) log_format: LogFormat,
+    /// What is logged; `None` leaves it to the command.
+    pub(crate) log: Option<String>,
+    pub(crate) worker: WorkerSettings,
+    pub(crate) producer: ProducerSettings,
+    /// Who is named in audit lines.
+    pub(crate) actor: String,
+}
+
+impl Settings {
+    /// Reads the configuration file, if there is one, and lays flags and environment over it.
+    pub(crate) fn resolve(flags: GlobalArgs) -> Result<Self, Problem> {
+        let file = match flags.config {
+            Some(path) => Some(path),
+            None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+        };
+        let text = file.as_deref().map(read_text).transpose()?;
+        let form = match (&file, &text) {
+            (Some(path), Some(text)) => file::parse(text, path)?,
+            _ => file::FileForm::default(),
+        };
+        let given = |flag: Option<String>, from_file: Option<String>| {
+            flag.filter(|text| !text.is_empty()).or(from_file)
+        };
+        let log_of_file = form.log.clone();
+        let settings = Self {
+            file,
+            text: text.unwrap_or_default(),
+            broker: given(flags.broker, form.broker),
+            ledger: given(flags.ledger, form.ledger),
+            namespace: flags.namespace.or(form.namespace).unwrap_or_default(),
+            log_format: flags.log_format.or(form.log_format).unwrap_or_default(),
+            log: given(flags.log, form.log),
+            worker: form.worker,
+            producer: form.producer,
+            actor: flags.actor.unwrap_or_else(|| "unknown".into()),
+        };
+        if let Some(directives) = log_of_file {
+            let check = logging::check(&directives);
+            check.map_err(|problem| problem.at(settings.place(&["log"])))?;
+        }
+        Ok(settings)
+    }
+
+    /// Where a key of the configuration file stands, and its name, such as
+    /// `tidemill.toml:3: worker.lease`.
+    fn place(&self, keys: &[&str]) -> String {
+        let file = self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        let line = line_of_key(&self.text, keys);
+        format!("{}:{line}: {}", file.display(), keys.join("."))
+    }
+
+    /// The schedules of the configuration file and of the files that it names; none without a file.
+    pub(crate) fn schedules(&self) -> Result<Vec<ScheduleSource>, Problem> {
+        match &self.file {
+            Some(path) => read_sources(path),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Reads a text file of settings.
+fn read_text(path: &Path) -> Result<String, Problem> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|e| {
+        Problem::usage(format!("{shown} cannot be read"))
+            .because(e)
+            .hint(
+                "check the path that --config or TIDEMILL_CONFIG, `schedules` or the command names",
+            )
+    })?;
+    String::from_utf8(bytes).map_err(|e| {
+        Problem::usage(format!("{shown} is not UTF-8"))
+            .because(format!(
+                "byte {} is not part of a character",
+                e.utf8_error().valid_up_to()
+            ))
+            .hint("save the file as UTF-8")
+    })
+}

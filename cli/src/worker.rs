@@ -1,0 +1,108 @@
+//! `tidemill worker`: runs tasks with the built-in handlers.
+
+use std::time::Duration;
+
+use clap::Args;
+use tidemill::{Connection, Worker, WorkerBuilder, builtin};
+
+use crate::context::{self, broker_url};
+use crate::problem::Problem;
+use crate::settings::{Settings, WorkerSettings, try_worker};
+use crate::signals::{Signals, Stop};
+use crate::values::{WeightedQueue, positive_duration};
+
+/// What a worker is told; the rest comes from `[worker]` of the configuration file.
+#[derive(Args, Debug, Default)]
+pub(crate) struct WorkerArgs {
+    /// A queue that is served, with its share of the slots; may be given several times [default: default]
+    #[arg(long = "queue", value_name = "NAME[=WEIGHT]", value_parser = WeightedQueue::read, env = "TIDEMILL_WORKER_QUEUES", value_delimiter = ',', allow_hyphen_values = true)]
+    queues: Vec<WeightedQueue>,
+    /// Serve the queues in the order given instead of by weight
+    #[arg(long, env = "TIDEMILL_WORKER_STRICT", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    strict: Option<bool>,
+    /// How many tasks run at once [default: 64]
+    #[arg(long, value_name = "N", env = "TIDEMILL_WORKER_CONCURRENCY", value_parser = concurrency, allow_hyphen_values = true)]
+    concurrency: Option<usize>,
+    /// How long a task stays this worker's when the worker dies; it is renewed while the task runs [default: 10s]
+    #[arg(long, value_name = "DUR", env = "TIDEMILL_WORKER_LEASE", value_parser = positive_duration, allow_hyphen_values = true)]
+    lease: Option<Duration>,
+    /// How long running tasks may go on after the worker is told to stop [default: 30s]
+    #[arg(long, value_name = "DUR", env = "TIDEMILL_WORKER_GRACE", value_parser = crate::values::duration, allow_hyphen_values = true)]
+    grace: Option<Duration>,
+}
+
+fn concurrency(text: &str) -> tidemill::Result<usize> {
+    match text.parse() {
+        Ok(count @ 1..=100_000) => Ok(count),
+        _ => Err(tidemill::Error::invalid(
+            "concurrency",
+            "expected a number from 1 to 100000",
+        )),
+    }
+}
+
+/// A flag, or else what the file says; a flag takes that out of the file's settings.
+pub(crate) fn over<T: Copy>(flag: Option<T>, file: &mut Option<T>) -> Option<T> {
+    if flag.is_some() {
+        *file = None;
+    }
+    flag.or(*file)
+}
+
+impl WorkerArgs {
+    /// Flags over file. What the flags override is taken out of `file`.
+    fn over(self, file: &mut WorkerSettings) -> WorkerSettings {
+        if !self.queues.is_empty() {
+            file.queues.clear();
+        }
+        let queues = match file.queues.is_empty() {
+            true => self.queues,
+            false => file.queues.clone(),
+        };
+        WorkerSettings {
+            queues,
+            strict: over(self.strict, &mut file.strict),
+            concurrency: over(self.concurrency, &mut file.concurrency),
+            lease: over(self.lease, &mut file.lease),
+            grace: over(self.grace, &mut file.grace),
+        }
+    }
+}
+
+/// A worker with the built-in handlers.
+pub(crate) fn builder(connection: &Connection, settings: &WorkerSettings) -> WorkerBuilder<()> {
+    let mut builder = builtin::register(Worker::new(connection));
+    for WeightedQueue { queue, weight } in &settings.queues {
+        builder = builder.queue(queue, *weight);
+    }
+    if settings.strict == Some(true) {
+        builder = builder.strict();
+    }
+    if let Some(concurrency) = settings.concurrency {
+        builder = builder.concurrency(concurrency);
+    }
+    if let Some(lease) = settings.lease {
+        builder = builder.lease(lease);
+    }
+    if let Some(grace) = settings.grace {
+        builder = builder.grace(grace);
+    }
+    builder
+}
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(args: WorkerArgs, mut settings: Settings) -> Result<(), Problem> {
+    let mut file = std::mem::take(&mut settings.worker);
+    let given = args.over(&mut file);
+    try_worker(&settings, &given, &file).await?;
+    let url = broker_url(&settings)?;
+    let connection = context::connect(&settings, &url).await?;
+    let worker = builder(&connection, &given).build()?;
+    let signals = Signals::listen()?;
+    let stop = Stop::default();
+    let work = async {
+        let (well, at_once) = (stop.well.clone(), stop.at_once.clone());
+        Ok(worker.run_until_or(well, at_once).await?)
+    };
+    signals.guard(&stop, work).await
+}

@@ -1,0 +1,20 @@
+//! The real binary, on files of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails where it stands, in its helpers too"
+)]
+
+mod bench;
+mod bulk;
+mod configuration;
+mod cron;
+mod dead;
+mod dev;
+mod enqueue;
+mod hostile;
+mod queue;
+mod roles;
+mod schedule;
+mod task;
