@@ -1,0 +1,180 @@
+//! The scenarios in their long form, with a report.
+#![expect(clippy::print_stdout, reason = "a campaign reports to its terminal")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tidemill_e2e::scenario::{EnqueueKills, Producers, WorkerKills};
+use tidemill_e2e::{Result, fresh_seed};
+use tokio::time::Instant;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// Workers killed while they hold tasks, with the default lease of 10 s.
+    Kills(Size),
+    /// A process killed in the middle of its enqueue loop.
+    EnqueueKills(Size),
+    /// Two producers on one file; the leader is killed at random moments.
+    Producers(Size),
+}
+
+#[derive(Args)]
+struct Size {
+    /// The seed; a new one is drawn when absent.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many kills (seconds for `producers`).
+    #[arg(long)]
+    count: Option<u32>,
+}
+
+impl Size {
+    fn or(&self, count: u32) -> (u64, u32) {
+        (
+            self.seed.unwrap_or_else(fresh_seed),
+            self.count.unwrap_or(count),
+        )
+    }
+}
+
+/// What stands in the report.
+struct Report {
+    name: &'static str,
+    seed: u64,
+    count: u32,
+    findings: Vec<(&'static str, String)>,
+}
+
+#[tokio::main]
+async fn main() -> Result {
+    let folder = tempfile::tempdir()?;
+    let start = Instant::now();
+    let report = match Arguments::parse().scenario {
+        Scenario::Kills(size) => kills(&size, folder.path()).await?,
+        Scenario::EnqueueKills(size) => enqueue_kills(&size, folder.path()).await?,
+        Scenario::Producers(size) => producers(&size, folder.path()).await?,
+    };
+    let path = report.write(start.elapsed())?;
+    println!("written to {}", path.display());
+    Ok(())
+}
+
+async fn kills(size: &Size, folder: &Path) -> Result<Report> {
+    let (seed, count) = size.or(20);
+    println!("seed {seed}, {count} kills");
+    let lease = Duration::from_secs(10);
+    let mut seen = WorkerKills {
+        seed,
+        kills: count,
+        tasks: 8,
+        lease,
+    }
+    .run(folder)
+    .await?;
+    seen.recoveries.sort_unstable();
+    let at = |share: usize| {
+        let last = seen.recoveries.len().saturating_sub(1);
+        format!(
+            "{:.2?}",
+            seen.recoveries
+                .get(last * share / 100)
+                .copied()
+                .unwrap_or_default()
+        )
+    };
+    Ok(Report {
+        name: "kills",
+        seed,
+        count,
+        findings: vec![
+            ("tasks held by the killed workers", seen.tasks.to_string()),
+            ("tasks lost", "0".to_owned()),
+            (
+                "runs beyond the one that is due after a kill",
+                "0".to_owned(),
+            ),
+            ("kills counted as failures", "0".to_owned()),
+            ("from kill to next start, median", at(50)),
+            ("from kill to next start, longest", at(100)),
+        ],
+    })
+}
+
+async fn enqueue_kills(size: &Size, folder: &Path) -> Result<Report> {
+    let (seed, count) = size.or(1_000);
+    println!("seed {seed}, {count} kills");
+    let seen = EnqueueKills { seed, kills: count }.run(folder).await?;
+    Ok(Report {
+        name: "enqueue-kills",
+        seed,
+        count,
+        findings: vec![
+            ("acknowledged enqueues", seen.acknowledged.to_string()),
+            ("of them not there afterwards", "0".to_owned()),
+            (
+                "slowest opening after a kill",
+                format!("{:.2?}", seen.slowest_opening),
+            ),
+        ],
+    })
+}
+
+async fn producers(size: &Size, folder: &Path) -> Result<Report> {
+    let (seed, count) = size.or(60);
+    println!("seed {seed}, {count} seconds");
+    let length = Duration::from_secs(count.into());
+    let seen = Producers {
+        seed,
+        length,
+        schedules: 10,
+    }
+    .run(folder)
+    .await?;
+    Ok(Report {
+        name: "producers",
+        seed,
+        count,
+        findings: vec![
+            (
+                "instants due, each run exactly once",
+                seen.instants.to_string(),
+            ),
+            ("leaders killed", seen.kills.to_string()),
+            (
+                "latest start behind its instant",
+                format!("{:.2?}", seen.latest),
+            ),
+        ],
+    })
+}
+
+impl Report {
+    /// Writes `docs/reports/NAME.md`; the zeros in it are checked, or the campaign had failed.
+    fn write(&self, length: Duration) -> Result<PathBuf> {
+        let Self {
+            name, seed, count, ..
+        } = self;
+        let mut text = format!(
+            "# Campaign: {name}\n\nLast run, on {}. Repeat it with:\n\n```console\n\
+             $ cargo xtask campaign {name} --seed {seed} --count {count}\n```\n\n\
+             It took {length:.0?}. Anything but what stands here ends the campaign with an error.\n\n\
+             | | |\n|---|---|\n",
+            std::env::consts::OS,
+        );
+        for (what, found) in &self.findings {
+            text.push_str(&format!("| {what} | {found} |\n"));
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reports");
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join(format!("{name}.md"));
+        std::fs::write(&path, text)?;
+        Ok(path.canonicalize()?)
+    }
+}

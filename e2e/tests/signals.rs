@@ -1,0 +1,139 @@
+//! How the program ends: signals and closed pipes.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tidemill::{State, TaskFilter, TaskId, TaskRecord};
+use tidemill_e2e::{Process, Result, Store, ensure, tidemill, until};
+use tokio::time::Instant;
+
+/// A worker that holds one task of kind `sleep`.
+struct Scene {
+    store: Store,
+    task: TaskId,
+    worker: Process,
+}
+
+impl Scene {
+    async fn new(folder: &Path, sleeps: &str, grace: &str) -> Result<Self> {
+        let url = Store::url(folder);
+        let store = Store::open(&url).await?;
+        let payload = format!(r#"{{"for":"{sleeps}"}}"#);
+        let out = tidemill(&url)?
+            .args(["enqueue", "sleep", "--payload", &payload])
+            .output()?;
+        ensure(out.status.success(), || {
+            String::from_utf8_lossy(&out.stderr).into_owned()
+        })?;
+        let task = TaskId::new(str::from_utf8(&out.stdout)?.trim())?;
+        let mut command = tidemill(&url)?;
+        command.args(["worker", "--queue", "default", "--grace", grace]);
+        let worker = Process::spawn("worker", &mut command, folder)?;
+        let scene = Self {
+            store,
+            task,
+            worker,
+        };
+        until(
+            "the task to be active",
+            Duration::from_secs(20),
+            async || Ok((scene.task().await?.state == State::Active).then_some(())),
+        )
+        .await?;
+        Ok(scene)
+    }
+
+    async fn task(&self) -> Result<TaskRecord> {
+        self.store.task(&self.task).await
+    }
+}
+
+/// Behaviour 53.
+#[tokio::test]
+async fn a_worker_told_to_end_finishes_what_it_runs() -> Result {
+    let folder = tempfile::tempdir()?;
+    let mut scene = Scene::new(folder.path(), "2s", "20s").await?;
+    scene.worker.signal(Signal::SIGTERM)?;
+    let status = scene.worker.ended(Duration::from_secs(15)).await?;
+    assert!(status.success(), "{status}: {}", scene.worker.errors()?);
+    assert_eq!(scene.task().await?.state, State::Completed);
+    Ok(())
+}
+
+/// Behaviour 53.
+#[tokio::test]
+async fn what_overruns_the_grace_goes_back_uncounted() -> Result {
+    let folder = tempfile::tempdir()?;
+    let mut scene = Scene::new(folder.path(), "10m", "500ms").await?;
+    scene.worker.signal(Signal::SIGTERM)?;
+    scene.worker.ended(Duration::from_secs(15)).await?;
+    let task = scene.task().await?;
+    assert_eq!(task.state, State::Pending);
+    assert_eq!((task.failures, task.crashes), (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_worker_at_once() -> Result {
+    let folder = tempfile::tempdir()?;
+    let mut scene = Scene::new(folder.path(), "10m", "5m").await?;
+    scene.worker.signal(Signal::SIGTERM)?;
+    until(
+        "the worker to say that it drains",
+        Duration::from_secs(10),
+        async || {
+            let workers = scene
+                .store
+                .connection
+                .ledger
+                .present(tidemill::ledger::Role::Worker)
+                .await?;
+            Ok(workers.iter().any(|worker| worker.draining).then_some(()))
+        },
+    )
+    .await?;
+    let second = Instant::now();
+    scene.worker.signal(Signal::SIGTERM)?;
+    scene.worker.ended(Duration::from_secs(10)).await?;
+    assert!(
+        second.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        second.elapsed()
+    );
+    Ok(())
+}
+
+/// `dev` talks to whoever watches it; when that has gone, it drains and ends, as for Ctrl-C.
+#[tokio::test]
+async fn a_closed_pipe_ends_dev_in_order() -> Result {
+    let folder = tempfile::tempdir()?;
+    let mut command = tidemill("")?;
+    command
+        .env_remove("TIDEMILL_BROKER")
+        .current_dir(folder.path())
+        .arg("dev");
+    let (mut dev, pipe) = Process::spawn_with_pipe("dev", &mut command, folder.path())?;
+    let mut first = String::new();
+    BufReader::new(pipe).read_line(&mut first)?;
+    // The pipe is closed now; what dev writes about the fires that follow finds nobody.
+    assert!(!first.is_empty());
+    dev.ended(Duration::from_secs(20)).await?;
+    assert!(!dev.errors()?.contains("panicked"), "{}", dev.errors()?);
+    let database = folder.path().join(".tidemill/dev.db");
+    let store = Store::open(&format!("sqlite:{}", database.display())).await?;
+    let running = TaskFilter {
+        states: vec![State::Active],
+        ..TaskFilter::default()
+    };
+    assert!(
+        store
+            .inspect()?
+            .list(&running, None, 10)
+            .await?
+            .items
+            .is_empty()
+    );
+    Ok(())
+}

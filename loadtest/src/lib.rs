@@ -1,1 +1,0 @@
-//! tidemill-loadtest

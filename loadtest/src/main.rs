@@ -1,0 +1,57 @@
+//! Load on a Tidemill store: what it takes, how long it takes, and that nothing is lost on the way.
+//!
+//! Every scenario counts each task in and out and ends with exit status 1 when one is missing or came
+//! twice. What it prints is a table for people and, as the last line, JSON for programs.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that reports"
+)]
+
+mod compare;
+mod floor;
+mod report;
+mod scenario;
+mod tally;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Whatever went wrong, in words.
+type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// Puts load on a Tidemill store and measures.
+#[derive(Parser)]
+#[command(name = "tidemill-loadtest", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs one scenario on a store.
+    Run(scenario::Settings),
+    /// Alternates the store with a bare loop of the same work in SQLite, and prints the ratio.
+    Compare(compare::Settings),
+    /// The other process of `run --scenario latency --across-processes`; not for people.
+    #[command(hide = true)]
+    Responder(scenario::Responder),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run(settings) => settings.run().await,
+        Command::Compare(settings) => settings.run().await,
+        Command::Responder(responder) => responder.run().await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! One scenario on one store.
+
+mod delayed;
+mod drain;
+mod enqueue;
+mod latency;
+mod lifecycle;
+pub(crate) mod load;
+mod steady;
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tidemill::{Connection, QueueName, SystemClock};
+
+use self::load::{Load, fill, worker};
+pub(crate) use latency::Responder;
+pub(crate) use lifecycle::cycle;
+
+use crate::Result;
+use crate::report::Report;
+
+/// The queue that the load goes through, apart from anything else in the store.
+pub(crate) const QUEUE: &str = "loadtest";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    /// Callers that enqueue and await each answer, or batches.
+    Enqueue,
+    /// A worker with a handler that does nothing runs down a backlog.
+    Drain,
+    /// Enqueue, lease and settle through the broker alone, in batches.
+    Lifecycle,
+    /// From the call of an enqueue to the start of the handler, on an idle store.
+    Latency,
+    /// Tasks due at instants spread over a time: how late they start, and that none is early.
+    Delayed,
+    /// Tasks that are all due at one instant.
+    Burst,
+    /// Tasks enqueued at a fixed rate, whatever the answers take; measured from the planned instant.
+    Steady,
+}
+
+/// What is done, to which store, and how much of it.
+#[derive(Args, Debug)]
+pub(crate) struct Settings {
+    /// The store, such as `sqlite:load.db?synchronous=normal`. Its queue `loadtest` must be empty.
+    #[arg(long)]
+    broker: String,
+    /// What is done.
+    #[arg(long)]
+    scenario: Scenario,
+    /// How many tasks.
+    #[arg(long, default_value_t = 10_000)]
+    tasks: usize,
+    /// enqueue: how many callers at once.
+    #[arg(long, default_value_t = 1)]
+    callers: usize,
+    /// enqueue: tasks per call; lifecycle: tasks per batch.
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// drain, steady, delayed, burst: how many handlers at once.
+    #[arg(long, default_value_t = 256)]
+    concurrency: usize,
+    /// steady: tasks per second.
+    #[arg(long, default_value_t = 1_000)]
+    rate: u32,
+    /// delayed: the time over which the due instants are spread.
+    #[arg(long, default_value = "10s", value_parser = tidemill::parse_duration)]
+    over: Duration,
+    /// latency: the worker is a process of its own.
+    #[arg(long)]
+    across_processes: bool,
+}
+
+impl Settings {
+    /// Runs the scenario, checks that every task is accounted for, and reports.
+    pub(crate) async fn run(&self) -> Result {
+        let connection = tidemill::connect(&self.broker).await?;
+        if waiting(&connection).await? > 0 {
+            return Err(format!("the queue {QUEUE} is not empty; give a store of its own").into());
+        }
+        let report = match self.scenario {
+            Scenario::Enqueue => enqueue::run(self, &connection).await?,
+            Scenario::Drain => drain::run(self, &connection).await?,
+            Scenario::Lifecycle => lifecycle::run(self, &connection).await?,
+            Scenario::Latency => latency::run(self, &connection).await?,
+            Scenario::Delayed => delayed::spread(self, &connection).await?,
+            Scenario::Burst => delayed::burst(self, &connection).await?,
+            Scenario::Steady => steady::run(self, &connection).await?,
+        };
+        let left = waiting(&connection).await?;
+        let expected = if self.scenario == Scenario::Enqueue {
+            self.tasks as u64
+        } else {
+            0
+        };
+        if left != expected {
+            return Err(
+                format!("the store holds {left} tasks afterwards; expected {expected}").into(),
+            );
+        }
+        report.print();
+        Ok(())
+    }
+
+    fn report(&self, scenario: &str, title: &str) -> Report {
+        let mut report = Report::new(scenario, title.to_owned());
+        report
+            .fact("store", self.store())
+            .fact("tasks", self.tasks as u64);
+        report
+    }
+
+    /// The store without its path, which says nothing about its speed.
+    fn store(&self) -> String {
+        let (scheme, rest) = self.broker.split_once(':').unwrap_or((&self.broker, ""));
+        let options = rest.split_once('?').map_or("", |(_, options)| options);
+        format!("{scheme} {options}").trim_end().to_owned()
+    }
+}
+
+/// How many tasks of the load have not ended.
+pub(crate) async fn waiting(connection: &Connection) -> Result<u64> {
+    let queue = QueueName::new(QUEUE)?;
+    let stats = connection
+        .broker
+        .stats(std::slice::from_ref(&queue))
+        .await?;
+    Ok(stats
+        .iter()
+        .map(|q| q.scheduled + q.pending + q.active + q.retry + q.dead)
+        .sum())
+}
+
+/// The wall clock, for what two processes compare.
+pub(crate) fn now() -> tidemill::Timestamp {
+    tidemill::Clock::now(&SystemClock)
+}

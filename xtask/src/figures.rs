@@ -1,0 +1,169 @@
+//! The figures of docs/performance.md: every command is run, and what it says is written down.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::step::{Outcome, command, root, run};
+
+const DOCUMENT: &str = "docs/performance.md";
+const MARK: &str = "<!-- written by `cargo xtask figures` -->\n";
+const LOADTEST: &str = "tidemill-loadtest";
+
+struct Section {
+    title: &'static str,
+    about: &'static str,
+    commands: &'static [&'static str],
+}
+
+const SECTIONS: &[Section] = &[
+    Section {
+        title: "Life cycle beside a bare loop",
+        about: "Enqueue, lease and settle, batch by batch, against the same statements in a bare `rusqlite` loop on tables \
+                copied from the store; the two alternate on fresh files, and the median turn of each counts. One caller, so \
+                nothing is coalesced.",
+        commands: &[
+            "tidemill-loadtest compare --synchronous normal --batch 16 --batch 64 --batch 256",
+            "tidemill-loadtest compare --synchronous full --batch 16 --batch 64 --batch 256",
+        ],
+    },
+    Section {
+        title: "Draining a backlog",
+        about: "A real worker with a handler that does nothing, from its start until the store knows that every task has ended. \
+                The batches of a worker are as large as its slots allow: 256 of them unless the command says otherwise.",
+        commands: &[
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario drain --tasks 300000",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario drain --tasks 300000 --concurrency 1024",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=full --scenario drain --tasks 300000",
+        ],
+    },
+    Section {
+        title: "Enqueuing",
+        about: "Callers that await each answer. Concurrent callers share a commit.",
+        commands: &[
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=full --scenario enqueue --tasks 3000 --callers 1",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=full --scenario enqueue --tasks 50000 --callers 64",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario enqueue --tasks 100000 --callers 64",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario enqueue --tasks 200000 --batch 256",
+        ],
+    },
+    Section {
+        title: "From enqueue to the handler's start",
+        about: "On an idle store, one task at a time, counted from the call of the enqueue, its commit included.",
+        commands: &[
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario latency --tasks 2000",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=full --scenario latency --tasks 2000",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario latency --tasks 2000 --across-processes",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=full --scenario latency --tasks 2000 --across-processes",
+        ],
+    },
+    Section {
+        title: "A steady rate",
+        about: "Tasks come at their planned instants whatever the store does; counted from the planned instant to the handler's start.",
+        commands: &[
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario steady --rate 1000 --tasks 10000",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario steady --rate 10000 --tasks 100000",
+        ],
+    },
+    Section {
+        title: "Delayed tasks",
+        about: "How late they start; a single early one fails the run.",
+        commands: &[
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario delayed --tasks 10000 --over 10s",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario burst --tasks 50000",
+        ],
+    },
+    Section {
+        title: "The next fire of an expression",
+        about: "Also for expressions that fire once in decades.",
+        commands: &["cargo bench --quiet -p tidemill-shared --bench next_fire"],
+    },
+    Section {
+        title: "A million schedules",
+        about: "Time and memory for a scheduler to read them and to know what is due next.",
+        commands: &["cargo bench --quiet -p tidemill-producer --bench million_schedules"],
+    },
+];
+
+/// Builds the load generator in release mode, runs every command in a fresh folder, and writes what
+/// stands below the mark.
+pub(crate) fn write() -> Outcome {
+    run(command("cargo", &["build", "--release", "-p", LOADTEST]))?;
+    let path = root().join(DOCUMENT);
+    let failed = |error: std::io::Error| vec![format!("{DOCUMENT}: {error}")];
+    let written = std::fs::read_to_string(&path).map_err(failed)?;
+    let Some((above, _)) = written.split_once(MARK) else {
+        return Err(vec![format!("{DOCUMENT} has no line {MARK:?}")]);
+    };
+    let mut text = format!("{above}{MARK}\nMachine: {}.\n", machine());
+    for section in SECTIONS {
+        println!("--- {}", section.title);
+        add(
+            &mut text,
+            &format!("\n## {}\n\n{}\n", section.title, section.about),
+        )?;
+        for shown in section.commands {
+            let output = output(shown)?;
+            add(
+                &mut text,
+                &format!("\n```console\n$ {shown}\n{output}```\n"),
+            )?;
+        }
+    }
+    std::fs::write(&path, text).map_err(failed)
+}
+
+fn add(text: &mut String, more: &str) -> Outcome {
+    text.write_str(more)
+        .map_err(|error| vec![error.to_string()])
+}
+
+/// Runs a command as it is shown; the line for programs is left out.
+fn output(shown: &str) -> Result<String, Vec<String>> {
+    let failed = |why: String| vec![format!("`{shown}`: {why}")];
+    let mut words = shown.split(' ');
+    let program = words.next().unwrap_or_default();
+    let folder = std::env::temp_dir().join(format!("tidemill-figures-{}", std::process::id()));
+    let (program, place) = if program == LOADTEST {
+        std::fs::create_dir_all(&folder).map_err(|error| failed(error.to_string()))?;
+        (root().join("target/release").join(LOADTEST), folder.clone())
+    } else {
+        (Path::new(program).to_path_buf(), root())
+    };
+    let output = Command::new(program)
+        .args(words)
+        .current_dir(place)
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    // A file of one measurement must not be there for the next.
+    std::fs::remove_dir_all(&folder).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(failed(error.to_string())),
+    })?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().filter(|line| !line.starts_with('{'));
+    Ok(lines.fold(String::new(), |all, line| all + line.trim_end() + "\n"))
+}
+
+/// What the figures were taken on.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("an unknown processor", |(_, name)| name);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"))
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .map_or(0, |kib| kib >> 20);
+    format!(
+        "{cores} cores of {model}, {memory} GiB of memory, {}",
+        std::env::consts::OS
+    )
+}
