@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
-use tidemill::{Timestamp, format_duration};
+use tidemill::{Cursor, Timestamp, format_duration};
 
 use crate::clean;
 use crate::problem::Problem;
@@ -79,6 +79,20 @@ impl Out {
     pub(crate) fn table(&mut self, rows: &Rows) -> Result<(), Problem> {
         let text = rows.table.trim_fmt();
         self.line(&text)
+    }
+
+    /// Ends a page of a listing that began at `cursor`: shows its table, unless it is an empty page
+    /// behind the first one, and passes on what was written so far.
+    pub(crate) fn page(
+        &mut self,
+        format: Format,
+        rows: &Rows,
+        cursor: Option<Cursor>,
+    ) -> Result<(), Problem> {
+        if format == Format::Table && (!rows.is_empty() || cursor.is_none()) {
+            self.table(rows)?;
+        }
+        self.flush()
     }
 
     /// Passes on what was written so far.

@@ -43,10 +43,7 @@ pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<(), Pr
                 }
             }
         }
-        if args.output.format == Format::Table && (!rows.is_empty() || cursor.is_none()) {
-            context.out.table(&rows)?;
-        }
-        context.out.flush()?;
+        context.out.page(args.output.format, &rows, cursor)?;
         cursor = args.page.follow(page.next);
         if cursor.is_none() {
             return Ok(());

@@ -120,10 +120,7 @@ pub(super) async fn run(args: &FiresArgs, context: &mut Context) -> Result<(), P
             let stored = Schedules::schedule(context.ledger(), &args.id).await?;
             stored.ok_or_else(|| super::unknown(&args.id))?;
         }
-        if args.output.format == Format::Table && (!rows.is_empty() || is_first) {
-            context.out.table(&rows)?;
-        }
-        context.out.flush()?;
+        context.out.page(args.output.format, &rows, cursor)?;
         if is_first && found.fires.is_empty() && found.ahead {
             output::warn("what is there is still to come; --ahead shows it");
         }

@@ -96,10 +96,7 @@ pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<(), Pr
                 Format::Table => rows.add(row(task)),
             }
         }
-        if args.output.format == Format::Table && (!rows.is_empty() || cursor.is_none()) {
-            context.out.table(&rows)?;
-        }
-        context.out.flush()?;
+        context.out.page(args.output.format, &rows, cursor)?;
         cursor = args.page.follow(page.next);
         if cursor.is_none() {
             return Ok(());
