@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tidemill_shared::{Error, ErrorKind, Result};
 
 use crate::SqliteOptions;
@@ -51,8 +51,7 @@ impl Site {
         let mut conn = Connection::open_with_flags(&self.path, flags)?;
         wait_when_busy(&mut conn, self.options.busy_timeout)?;
         conn.set_prepared_statement_cache_capacity(256);
-        // Answers a row, therefore not `pragma_update`.
-        conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        write_ahead(&conn, self.options.busy_timeout)?;
         conn.pragma_update(None, "synchronous", self.options.synchronous.pragma())?;
         conn.pragma_update(None, "temp_store", "MEMORY")?;
         // 16 MiB: the indices of a backlog of some hundred thousand tasks.
@@ -131,6 +130,30 @@ impl Site {
         )
         .with_source(error)
     }
+}
+
+/// Turns the write-ahead log on. Two processes that do so at once on a new file each hold a shared
+/// lock that the other waits for: SQLite breaks the tie by answering "busy" at once, without asking
+/// the busy handler, so the waiting is done here.
+fn write_ahead(conn: &Connection, limit: Duration) -> Sql<()> {
+    let since = Stopwatch::start();
+    loop {
+        // Answers a row, therefore not `pragma_update`.
+        let done = conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()));
+        match done {
+            Err(error) if is_busy(&error) && since.elapsed() < limit => {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            other => return other,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Limits the size of the file for this connection. A file that is larger already stays as it is.

@@ -20,9 +20,12 @@ fn current() -> i32 {
 /// store, and one of a newer version.
 pub(crate) fn migrate(conn: &mut Connection) -> Result<()> {
     let sql = |error| fault("open", error);
-    if is_current(conn)? {
+    // Looked at in one transaction, or another process's first steps would be seen by halves.
+    let look = conn.transaction().map_err(sql)?;
+    if is_current(&look)? {
         return Ok(());
     }
+    drop(look);
     let tx = conn
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(sql)?;

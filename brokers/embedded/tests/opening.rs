@@ -4,6 +4,8 @@
 mod kit;
 
 use std::fs;
+use std::sync::Barrier;
+use std::thread;
 
 use kit::{admit, demand, manual_clock, open, raw, refusal, task};
 use tidemill_embedded::SqliteStore;
@@ -150,4 +152,21 @@ async fn what_was_stored_is_there_after_a_restart() {
     drop(store);
     let store = open(&path, clock);
     assert_eq!(store.stats(&[]).await.unwrap()[0].pending, 1);
+}
+
+#[test]
+fn a_new_file_that_several_open_at_once_is_opened_by_all() {
+    for _ in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasks.db");
+        let together = Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    together.wait();
+                    drop(open(&path, manual_clock()));
+                });
+            }
+        });
+    }
 }
