@@ -1,0 +1,290 @@
+//! The way to the master: one multiplexed connection, kept alive, and connections for blocking reads.
+//!
+//! All keys of a namespace share a hash tag, so that one master has them all, also in a Cluster. For
+//! every topology the question is therefore the same: where is that master now? The [`Keeper`] answers
+//! it, connects, and does so again whenever the connection is lost or the master has moved. Callers
+//! share the connection, wait while there is none, and repeat by themselves what was surely not run.
+
+mod ask;
+mod backoff;
+mod deadline;
+mod dedicated;
+mod fault;
+mod finder;
+mod greeting;
+mod keeper;
+mod master;
+mod refusal;
+mod script;
+mod slot;
+mod state;
+mod tls;
+mod transport;
+mod value;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+use tidemill_shared::{Error, ErrorKind, Result, Timestamp};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::options::{Durability, RedisOptions};
+use backoff::Backoff;
+use deadline::Deadline;
+pub(crate) use dedicated::Dedicated;
+use fault::Fault;
+use keeper::Keeper;
+use master::{Master, Request, Sent};
+use refusal::Refusal;
+pub(crate) use script::{Invocation, Script};
+use state::State;
+
+/// The way to the master. Share it behind an `Arc`; dropping it closes its connections.
+#[derive(Debug)]
+pub(crate) struct Link {
+    options: Arc<RedisOptions>,
+    state: watch::Receiver<State>,
+    closing: CancellationToken,
+    /// The keeper. It ends with the link.
+    _tasks: JoinSet<()>,
+}
+
+impl Link {
+    /// Connects to the master of the slot of `key`. An absent server is waited for as long as a call
+    /// may take; a wrong password, version, certificate or kind of server fails at once.
+    pub(crate) async fn open(options: RedisOptions, key: &str) -> Result<Self> {
+        let options = Arc::new(options);
+        let closing = CancellationToken::new();
+        let (keeper, state) = Keeper::new(options.clone(), slot::of(key), closing.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keeper.run());
+        let link = Self {
+            options,
+            state,
+            closing,
+            _tasks: tasks,
+        };
+        let deadline = Deadline::after(link.options.timeout);
+        link.master("connect", deadline, None).await?;
+        Ok(link)
+    }
+
+    /// Runs a script, which is atomic. Sent by its hash; a server that lacks it is given the source.
+    pub(crate) async fn call<A: AsRef<[u8]> + Sync>(
+        &self,
+        operation: &'static str,
+        script: &Script,
+        keys: &[&[u8]],
+        args: &[A],
+    ) -> Result<Value> {
+        let invocation = script.invoke(keys, args);
+        self.invoke(operation, &invocation).await
+    }
+
+    /// The same, acknowledged by as many replicas as the options say.
+    pub(crate) async fn call_durably<A: AsRef<[u8]> + Sync>(
+        &self,
+        operation: &'static str,
+        script: &Script,
+        keys: &[&[u8]],
+        args: &[A],
+    ) -> Result<Value> {
+        let invocation = script.invoke(keys, args);
+        self.invoke_durably(operation, invocation).await
+    }
+
+    /// Runs a script with the arguments that were written into the invocation.
+    pub(crate) async fn invoke(
+        &self,
+        operation: &'static str,
+        invocation: &Invocation<'_>,
+    ) -> Result<Value> {
+        let request = Request::One(invocation.command());
+        self.repeat(operation, &request, Some(invocation.script()))
+            .await
+    }
+
+    /// The same, acknowledged by as many replicas as the options say.
+    pub(crate) async fn invoke_durably(
+        &self,
+        operation: &'static str,
+        invocation: Invocation<'_>,
+    ) -> Result<Value> {
+        let Durability::Wait { replicas, timeout } = self.options.durability else {
+            return self.invoke(operation, &invocation).await;
+        };
+        let script = invocation.script();
+        let request = Request::durable(invocation.into_command(), replicas, timeout);
+        self.repeat(operation, &request, Some(script)).await
+    }
+
+    /// Runs a plain command.
+    pub(crate) async fn command(&self, operation: &'static str, command: &Cmd) -> Result<Value> {
+        self.repeat(operation, &Request::One(command), None).await
+    }
+
+    /// A connection of its own to the same master, for a blocking read. It has no timeout; once it
+    /// fails, ask for another.
+    pub(crate) async fn dedicated(&self, operation: &'static str) -> Result<Dedicated> {
+        let deadline = Deadline::after(self.options.timeout);
+        let mut backoff = Backoff::default();
+        let mut last = None;
+        loop {
+            let master = self.master(operation, deadline, last.as_ref()).await?;
+            match Dedicated::connect(&master, &self.options).await {
+                Ok(dedicated) => return Ok(dedicated),
+                Err(fault) if fault.is_final() => return Err(fault.to_error(operation)),
+                Err(fault) => last = Some(fault),
+            }
+            deadline.sleep(backoff.next_pause()).await;
+        }
+    }
+
+    /// The server's time.
+    pub(crate) async fn server_time(&self) -> Result<Timestamp> {
+        let answer = self.command("read the time", &redis::cmd("TIME")).await?;
+        value::time(&answer).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "read the time",
+                "redis answered TIME with something else than a time",
+            )
+        })
+    }
+
+    /// What it was opened with.
+    pub(crate) fn options(&self) -> &RedisOptions {
+        &self.options
+    }
+
+    /// Is ready when the master has changed, or the connection to it was lost or is back.
+    pub(crate) async fn changed(&self) {
+        let mut state = self.state.clone();
+        if state.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Closes the link. Calls in flight end as they would; new ones are refused.
+    pub(crate) fn shut(&self) {
+        self.closing.cancel();
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    /// Sends until it was run, was refused for good, or time is up.
+    async fn repeat(
+        &self,
+        operation: &'static str,
+        request: &Request<'_>,
+        script: Option<&Script>,
+    ) -> Result<Value> {
+        let deadline = Deadline::after(self.options.timeout);
+        let mut backoff = Backoff::default();
+        let mut last = None;
+        loop {
+            let master = self.master(operation, deadline, last.as_ref()).await?;
+            let answer = match master.send(request, deadline).await {
+                Sent::Answer(answer) => answer,
+                Sent::Short { confirmed } => {
+                    return Err(request.short(operation, &master, confirmed));
+                }
+                Sent::Lost => return Err(unknown(operation, &master, "the connection broke")),
+                Sent::Late => {
+                    master.discard(format!("no answer for {:?}", self.options.timeout), None);
+                    return Err(unknown(operation, &master, "time was up"));
+                }
+            };
+            let Value::ServerError(error) = answer else {
+                return Ok(answer);
+            };
+            match Refusal::read(&error, master.address()) {
+                Refusal::Unknown if script.is_some() => {
+                    if let Some(script) = script
+                        && let Sent::Answer(Value::ServerError(error)) =
+                            master.send(&Request::One(&script.load()), deadline).await
+                    {
+                        last = Some(
+                            Refusal::read(&error, master.address())
+                                .into_fault(&error, master.address()),
+                        );
+                    } else {
+                        continue;
+                    }
+                }
+                Refusal::Elsewhere { hint } => {
+                    last = Some(Refusal::text(&error, master.address()));
+                    master.discard(refusal::shown(&error), hint);
+                }
+                Refusal::NotNow => last = Some(Refusal::text(&error, master.address())),
+                Refusal::Unknown => {
+                    return Err(Refusal::text(&error, master.address()).to_error(operation));
+                }
+                Refusal::Final(fault) => return Err(fault.to_error(operation)),
+            }
+            deadline.sleep(backoff.next_pause()).await;
+        }
+    }
+
+    /// The master, as soon as there is a connection to it.
+    async fn master(
+        &self,
+        operation: &'static str,
+        deadline: Deadline,
+        last: Option<&Fault>,
+    ) -> Result<Arc<Master>> {
+        if !deadline.is_over()
+            && let Some(answer) = self.state.borrow().master()
+        {
+            return answer.map_err(|fault| fault.to_error(operation));
+        }
+        let mut state = self.state.clone();
+        let found = deadline.limit(state.wait_for(|state| state.master().is_some()));
+        match found.await {
+            Some(Ok(state)) if !deadline.is_over() => match state.master() {
+                Some(answer) => answer.map_err(|fault| fault.to_error(operation)),
+                None => Err(Fault::closed().to_error(operation)),
+            },
+            Some(Err(_)) => Err(Fault::closed().to_error(operation)),
+            Some(Ok(_)) | None => Err(self.undelivered(operation, last)),
+        }
+    }
+
+    /// Time is up, and nothing was run.
+    fn undelivered(&self, operation: &'static str, last: Option<&Fault>) -> Error {
+        match (last, &*self.state.borrow()) {
+            (_, State::Down(fault)) | (Some(fault), _) => fault.to_error(operation),
+            (None, _) => Error::new(
+                ErrorKind::Unavailable,
+                operation,
+                format!(
+                    "redis at {} cannot be reached: nothing was heard of it for {}",
+                    self.options.topology.named(),
+                    shown(self.options.timeout)
+                ),
+            ),
+        }
+    }
+}
+
+fn shown(duration: Duration) -> String {
+    tidemill_shared::format_duration(duration)
+}
+
+fn unknown(operation: &'static str, master: &Master, why: &str) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        operation,
+        format!(
+            "{why} before redis at {} answered; the outcome is unknown, and repeating with the same ids is safe",
+            master.address()
+        ),
+    )
+}

@@ -1,0 +1,154 @@
+//! What an error reply means for whoever sent the call.
+
+use redis::ServerError;
+use tidemill_shared::ErrorKind;
+
+use super::fault::Fault;
+use crate::options::Address;
+
+/// The rule that lets a user of Redis do all that Tidemill does.
+pub(crate) const ACL_RULE: &str = "ACL SETUSER NAME ~tidemill:* &tidemill:* +@read +@write -@dangerous +evalsha +script|load +time +wait +select +client|setname +client|unblock +info +config|get +cluster|slots";
+
+/// The longest part of a server's text that is repeated.
+const SHOWN: usize = 200;
+
+/// What to do about an error reply.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The script has to be loaded first.
+    Unknown,
+    /// It was not run, and may be in a moment.
+    NotNow,
+    /// It was not run, and will be by another server, perhaps by this one.
+    Elsewhere { hint: Option<Address> },
+    /// It will not be run.
+    Final(Fault),
+}
+
+impl Refusal {
+    pub(super) fn read(error: &ServerError, address: &Address) -> Self {
+        let details = error.details().unwrap_or_default();
+        match code(error) {
+            "NOSCRIPT" => Self::Unknown,
+            "ASK" | "TRYAGAIN" | "LOADING" | "BUSY" | "NOREPLICAS" => Self::NotNow,
+            "MOVED" => Self::Elsewhere {
+                hint: hint(details, address),
+            },
+            "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" => Self::Elsewhere { hint: None },
+            "OOM" => Self::Final(Fault::new(
+                ErrorKind::Refused,
+                format!("redis at {address} has reached its maxmemory; make room, or raise it"),
+            )),
+            "MISCONF" => Self::Final(Fault::unavailable(format!(
+                "redis at {address} can't write to its disk, and takes no writes until it can; see its log"
+            ))),
+            "NOAUTH" => Self::Final(Fault::invalid(format!(
+                "redis at {address} wants a password, and the URL gives none"
+            ))),
+            "WRONGPASS" => Self::Final(Fault::invalid(format!(
+                "redis at {address} refuses the user or the password"
+            ))),
+            "NOPERM" => Self::Final(no_permission(details, address)),
+            "WRONGTYPE" => Self::Final(Fault::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "a key in redis is not what Tidemill made it: {}",
+                    shown(error)
+                ),
+            )),
+            "ERR" if is_of_a_script(details) => Self::Final(Fault::new(
+                ErrorKind::Internal,
+                format!("a script failed: {}", shown(error)),
+            )),
+            _ => Self::Final(Self::text(error, address)),
+        }
+    }
+
+    /// The fault, where there will be no other attempt.
+    pub(super) fn into_fault(self, error: &ServerError, address: &Address) -> Fault {
+        match self {
+            Self::Final(fault) => fault,
+            Self::Unknown | Self::NotNow | Self::Elsewhere { .. } => Self::text(error, address),
+        }
+    }
+
+    /// The words of the server.
+    pub(super) fn text(error: &ServerError, address: &Address) -> Fault {
+        Fault::unavailable(format!("redis at {address} refuses: {}", shown(error)))
+    }
+}
+
+/// The code of an error. Redis 6.2 hides that of a failed command of a script in the text:
+/// `ERR Error running script (call to f_…): @user_script:3: @user_script: 3: -OOM command …`.
+fn code(error: &ServerError) -> &str {
+    const HIDDEN: [&str; 8] = [
+        "READONLY",
+        "OOM",
+        "MISCONF",
+        "WRONGTYPE",
+        "NOREPLICAS",
+        "CLUSTERDOWN",
+        "MASTERDOWN",
+        "NOPERM",
+    ];
+    let details = error.details().unwrap_or_default();
+    if error.code() != "ERR" {
+        return error.code();
+    }
+    if details.starts_with("ACL failure in script")
+        || details.contains("The user executing the script")
+    {
+        return "NOPERM";
+    }
+    if !details.starts_with("Error running script") {
+        return "ERR";
+    }
+    let words = details
+        .split_whitespace()
+        .map(|word| word.trim_start_matches('-'));
+    words
+        .filter_map(|word| HIDDEN.into_iter().find(|hidden| *hidden == word))
+        .next()
+        .unwrap_or("ERR")
+}
+
+fn is_of_a_script(details: &str) -> bool {
+    details.contains("user_script")
+}
+
+/// `MOVED 3999 127.0.0.1:6381`; without a host, it is the one that was asked.
+fn hint(details: &str, asked: &Address) -> Option<Address> {
+    let (host, port) = details.split_whitespace().nth(1)?.rsplit_once(':')?;
+    let host = if host.is_empty() { &asked.host } else { host };
+    Some(Address::new(host, port.parse().ok()?))
+}
+
+/// Names the command that was refused, and the rule that allows it.
+pub(super) fn no_permission(details: &str, address: &Address) -> Fault {
+    let command = details.split('\'').nth(1).filter(|name| {
+        name.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"|-_".contains(&b))
+    });
+    let what = match command {
+        Some(command) => format!("may not run {command}"),
+        None if details.contains("channel") => "may not use the channels tidemill:*".to_owned(),
+        None => "may not touch the keys tidemill:*".to_owned(),
+    };
+    Fault::invalid(format!(
+        "the user of redis at {address} {what}; allow it with {ACL_RULE}"
+    ))
+}
+
+/// The words of the server, shortened; an unknown command is not followed by what we sent.
+pub(super) fn shown(error: &ServerError) -> String {
+    let details = error.details().unwrap_or_default();
+    let details = details.split(", with args").next().unwrap_or_default();
+    let details: String = details
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(SHOWN)
+        .collect();
+    format!("{} {}", error.code(), details.trim_end())
+        .trim_end()
+        .to_owned()
+}
