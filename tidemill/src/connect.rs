@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tidemill_embedded::SqliteStore;
 use tidemill_memory::MemoryStore;
+use tidemill_redis::RedisStore;
 use tidemill_shared::{Clock, Connection, Error, ErrorKind, Namespace, Result};
 
 use self::url::Place;
@@ -17,10 +18,13 @@ use crate::SystemClock;
 /// |---|---|
 /// | `memory:` | this process's memory: a new, empty store for each call; gone with its last user |
 /// | `sqlite:PATH` | one SQLite file, created when it is missing; several processes may share it |
+/// | `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…` | one Redis server (6.2 or later, or Valkey), in plain or over TLS |
+/// | `redis+sentinel://HOST:PORT,…/MASTER[/DB]` | the master that these sentinels name |
+/// | `redis+cluster://HOST:PORT,…` | a Redis Cluster, found through any of these nodes |
 ///
 /// `sqlite:` takes `?synchronous=full|normal|off` (default `full`: what was acknowledged survives a
 /// power cut; `normal`: the death of the process; `off`: that too, but a power cut may damage the file) and `busy_timeout=5s`,
-/// joined by `&`. Fails with [`ErrorKind::Invalid`] and what was expected when the URL is wrong, with
+/// joined by `&`; for those of Redis see [`RedisOptions`](tidemill_redis::RedisOptions). Fails with [`ErrorKind::Invalid`] and what was expected when the URL is wrong, with
 /// [`ErrorKind::Unsupported`] for a store that this build does not have.
 ///
 /// ```
@@ -49,7 +53,7 @@ pub struct Connect {
     url: String,
     ledger: Option<String>,
     namespace: Result<Namespace, String>,
-    clock: Arc<dyn Clock>,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl Connect {
@@ -59,7 +63,7 @@ impl Connect {
             url: url.into(),
             ledger: None,
             namespace: Ok(Namespace::default()),
-            clock: Arc::new(SystemClock),
+            clock: None,
         }
     }
 
@@ -76,9 +80,9 @@ impl Connect {
         self
     }
 
-    /// Tells the time by this clock instead of the [`SystemClock`].
+    /// Tells the time by this clock, instead of the server's for Redis and the [`SystemClock`] for others.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.clock = Some(clock);
         self
     }
 
@@ -104,24 +108,34 @@ impl Connect {
         Ok((place, namespace))
     }
 
-    /// Opens the store. Opening a file runs on tokio's pool for blocking work.
+    /// Opens the store. Opening a file runs on tokio's pool for blocking work; a server that is not there
+    /// yet is waited for as long as a call may take.
     pub async fn open(self) -> Result<Connection> {
         let (place, namespace) = self.read()?;
         let clock = self.clock;
         match place {
-            Place::Memory => Ok(MemoryStore::new(clock).namespace(namespace).connection()),
-            Place::Sqlite { path, options } => tokio::task::spawn_blocking(move || {
-                Ok(SqliteStore::open(&path, options, namespace, clock)?.connection())
-            })
-            .await
-            .map_err(|e| {
-                Error::new(
-                    ErrorKind::Internal,
-                    "connect",
-                    "the store could not be opened",
-                )
-                .with_source(e)
-            })?,
+            Place::Memory => {
+                let store = MemoryStore::new(clock.unwrap_or_else(system_clock));
+                Ok(store.namespace(namespace).connection())
+            }
+            Place::Sqlite { path, options } => {
+                let clock = clock.unwrap_or_else(system_clock);
+                tokio::task::spawn_blocking(move || {
+                    Ok(SqliteStore::open(&path, options, namespace, clock)?.connection())
+                })
+                .await
+                .map_err(|e| {
+                    let message = "the store could not be opened";
+                    Error::new(ErrorKind::Internal, "connect", message).with_source(e)
+                })?
+            }
+            Place::Redis(options) => Ok(RedisStore::open(*options, namespace, clock)
+                .await?
+                .connection()),
         }
     }
+}
+
+fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
 }

@@ -102,7 +102,7 @@ pub fn check(name: &str, harness: &dyn Harness) {
     let case = case.expect("the case is in the catalogue");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .enable_time()
+        .enable_all()
         .build()
         .expect("a runtime can be built");
     runtime.block_on(async {

@@ -44,7 +44,7 @@ pub fn run(subject: &dyn Harness, oracle: &dyn Harness) {
     let (cases, seed) = (config.cases, config.rng_seed);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .enable_time()
+        .enable_all()
         .build()
         .expect("a runtime can be built");
     let outcome = TestRunner::new(config).run(&operations(), |operations| {

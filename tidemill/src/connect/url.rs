@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidemill_embedded::{SqliteOptions, Synchronous};
+use tidemill_redis::RedisOptions;
 use tidemill_shared::{Error, ErrorKind, Result, parse_duration};
 
 /// What a URL names.
@@ -14,9 +15,10 @@ pub(super) enum Place {
         path: PathBuf,
         options: SqliteOptions,
     },
+    Redis(Box<RedisOptions>),
 }
 
-const EXPECTED: &str = "expected sqlite:PATH or memory:";
+const EXPECTED: &str = "expected sqlite:PATH, redis://HOST or memory:";
 
 /// Reads a URL. No message repeats more of it than its scheme or the name of a setting, because a
 /// URL may hold a password.
@@ -33,7 +35,9 @@ pub(super) fn parse(url: &str) -> Result<Place> {
         "memory" if rest.is_empty() => Ok(Place::Memory),
         "memory" => Err(wrong("memory: takes nothing after the colon".into())),
         "sqlite" => sqlite(rest),
-        "redis" | "rediss" | "redis+sentinel" | "redis+cluster" => Err(unsupported("Redis")),
+        "redis" | "rediss" | "redis+sentinel" | "redis+cluster" => {
+            Ok(Place::Redis(Box::new(RedisOptions::parse(url)?)))
+        }
         "amqp" | "amqps" => Err(unsupported("RabbitMQ")),
         _ if scheme_is_plain => Err(wrong(format!(
             "{scheme}: is not a kind of broker; {EXPECTED}"
@@ -114,7 +118,7 @@ fn unsupported(system: &str) -> Error {
     Error::new(
         ErrorKind::Unsupported,
         "connect",
-        format!("this build has no {system} broker yet; use sqlite:PATH or memory:"),
+        format!("this build has no {system} broker yet; use sqlite:PATH, redis://HOST or memory:"),
     )
 }
 
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_broker_that_is_not_built_in_is_unsupported() {
-        for url in ["redis://localhost", "rediss://h", "amqp://h", "amqps://h"] {
+        for url in ["amqp://h", "amqps://h"] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
             assert!(error.to_string().contains("sqlite:PATH"), "{error}");
@@ -183,7 +187,9 @@ mod tests {
     #[test]
     fn no_error_repeats_a_password() {
         for url in [
-            "redis://user:hunter2@host/0",
+            "redis://user:hunter2@host/hunter2",
+            "redis://user:hunter2@host/0?hunter2=hunter2",
+            "redis+cluster://user:hunter2@",
             "amqp://user:hunter2@host",
             "mysql://user:hunter2@host",
             "user:hunter2@host",

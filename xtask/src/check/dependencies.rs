@@ -11,11 +11,12 @@ type Rule = (
     &'static [&'static str],
 );
 
-const STORES: &[&str] = &["tidemill-memory", "tidemill-embedded"];
+const STORES: &[&str] = &["tidemill-memory", "tidemill-embedded", "tidemill-redis"];
 const SUITE: &[&str] = &[
     "tidemill-conformance",
     "tidemill-memory",
     "tidemill-embedded",
+    "tidemill-redis",
 ];
 
 const RULES: &[Rule] = &[
@@ -23,6 +24,7 @@ const RULES: &[Rule] = &[
     ("tidemill-macros", &["tidemill-shared"], &["tidemill"]),
     ("tidemill-memory", &["tidemill-shared"], SUITE),
     ("tidemill-embedded", &["tidemill-shared"], SUITE),
+    ("tidemill-redis", &["tidemill-shared"], SUITE),
     ("tidemill-conformance", &["tidemill-shared"], STORES),
     ("tidemill-producer", &["tidemill-shared"], STORES),
     ("tidemill-worker", &["tidemill-shared"], STORES),
@@ -33,6 +35,7 @@ const RULES: &[Rule] = &[
             "tidemill-macros",
             "tidemill-memory",
             "tidemill-embedded",
+            "tidemill-redis",
             "tidemill-producer",
             "tidemill-worker",
         ],

@@ -1,0 +1,77 @@
+//! The scripts: one for each transition, over a batch.
+
+use std::sync::LazyLock;
+
+use crate::link::Script;
+
+/// Puts a script together from its libraries and its own text.
+macro_rules! script {
+    ([$($library:literal),*], $name:literal) => {
+        Script::new(concat!(
+            $(include_str!(concat!("scripts/lib/", $library, ".lua")), "\n",)*
+            include_str!(concat!("scripts/", $name, ".lua"))
+        ))
+    };
+}
+
+/// A script of the library `task`, which needs the others around it.
+macro_rules! task_script {
+    ($name:literal $(, $more:literal)*) => {
+        script!(["base", "queue", "task", "key", "fire" $(, $more)*], $name)
+    };
+}
+
+/// Every script. What each takes and answers stands at its head, in `scripts/`.
+#[derive(Debug)]
+pub(crate) struct Scripts {
+    pub(crate) enqueue: Script,
+    pub(crate) lease: Script,
+    pub(crate) renew: Script,
+    pub(crate) settle: Script,
+    pub(crate) sweep: Script,
+    pub(crate) stats: Script,
+    pub(crate) get: Script,
+    pub(crate) list: Script,
+    pub(crate) change: Script,
+    pub(crate) replay: Script,
+    pub(crate) report: Script,
+    pub(crate) queue: Script,
+    pub(crate) remove_queue: Script,
+    pub(crate) wake: Script,
+    pub(crate) steps: Script,
+    pub(crate) log: Script,
+    pub(crate) presence: Script,
+    pub(crate) leadership: Script,
+    pub(crate) schedule: Script,
+    pub(crate) apply_schedules: Script,
+    pub(crate) list_schedules: Script,
+    pub(crate) record_fires: Script,
+    pub(crate) list_fires: Script,
+}
+
+/// The scripts, put together and hashed once.
+pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+    enqueue: task_script!("enqueue", "admit"),
+    lease: task_script!("lease"),
+    renew: task_script!("renew"),
+    settle: task_script!("settle"),
+    sweep: task_script!("sweep", "memo"),
+    stats: task_script!("stats"),
+    get: task_script!("get", "view"),
+    list: task_script!("list", "view"),
+    change: task_script!("change"),
+    replay: task_script!("replay", "memo"),
+    report: task_script!("report"),
+    queue: script!(["base", "queue"], "queue"),
+    remove_queue: task_script!("remove_queue"),
+    wake: script!(["base", "queue"], "wake"),
+    steps: task_script!("steps", "memo"),
+    log: task_script!("log"),
+    presence: task_script!("presence", "memo"),
+    leadership: task_script!("leadership", "schedule"),
+    schedule: task_script!("schedule", "schedule"),
+    apply_schedules: task_script!("apply_schedules", "schedule"),
+    list_schedules: task_script!("list_schedules", "schedule"),
+    record_fires: task_script!("record_fires", "admit", "schedule"),
+    list_fires: task_script!("list_fires", "schedule"),
+});

@@ -1,0 +1,263 @@
+-- A task: what was enqueued, and the state that it is in.
+--
+-- {prefix}tasks    HASH id → "seq TAB first-state TAB head NEWLINE envelope"; the head repeats what scripts
+--                  need of the envelope
+-- {prefix}states   HASH id → the state, once anything has happened to the task: a letter, for an active
+--                  task its token and a NEWLINE, then a MessagePack map of what differs from the default
+-- {prefix}index:{queue}   ZSET of ids by seq: every task of the queue
+-- {prefix}due      ZSET of ids by due time: scheduled and retry, but for fires that the gate holds
+-- {prefix}leases   ZSET of active ids by the end of their lease
+-- {prefix}expiring ZSET of finished ids by the end of their retention
+-- {prefix}dead:{queue}    ZSET of dead letters by seq
+-- {prefix}attempts:{id}, {prefix}log:{id}, {prefix}steps:{id}   what goes with a task
+--
+-- Letters: s scheduled, p pending, a active, A active and without a past, r retry, c completed, d dead,
+-- x cancelled. Passage of a fire: o open, g gated, h held.
+local COUNTED = { s = 'scheduled', a = 'active', r = 'retry', c = 'completed', d = 'dead', x = 'cancelled' }
+-- What a state keeps beside its letter, where it is not the default.
+local KEPT = { 'due', 'ready', 'attempt', 'failures', 'crashes', 'started', 'finished', 'worker', 'error',
+  'result', 'progress', 'cancel', 'reason', 'fence', 'unknown', 'passage', 'number', 'has' }
+local MAX_ATTEMPTS = 100
+
+local function index_key(queue) return PREFIX .. 'index:' .. queue end
+local function dead_key(queue) return PREFIX .. 'dead:' .. queue end
+local function attempts_key(id) return PREFIX .. 'attempts:' .. id end
+local function log_key(id) return PREFIX .. 'log:' .. id end
+local function steps_key(id) return PREFIX .. 'steps:' .. id end
+
+local STEP_AGES = PREFIX .. 'step-ages'
+
+-- Reads the head of a record into a task. False where it is none.
+local function read_head(task, record)
+  local stop = find(record, '\n', 1, true)
+  if not stop then return false end
+  local seq, first, flag, queue, prio, due, enqueued, retention, crash_limit, kind, rest = match(
+    sub(record, 1, stop - 1),
+    '^(%d+)\t(%a)\t(%a)\t([^\t]+)\t(%d)\t(-?%d+)\t(-?%d+)\t(%d+)\t(%d+)\t([^\t]+)(.*)$')
+  if not seq then return false end
+  task.seq, task.flag, task.queue, task.prio, task.kind = tonumber(seq), flag, queue, prio, kind
+  task.st, task.due, task.enqueued = first, tonumber(due), tonumber(enqueued)
+  task.retention, task.crash_limit = tonumber(retention), tonumber(crash_limit)
+  task.ready = math.max(task.due, task.enqueued)
+  task.number, task.passage, task.fence = task.seq, 'o', 0
+  if flag == 'x' then
+    local ttl, fate, key, schedule, instant, revision, overlap, misfire, catch_up = match(rest,
+      '^\t(%d*)\t(%a*)\t([^\t]*)\t([^\t]*)\t(-?%d*)\t(%d*)\t(%a?)\t(%a?)\t(%d*)$')
+    if key ~= '' then
+      task.key, task.key_ttl, task.key_fate = key, tonumber(ttl), fate
+    end
+    if schedule ~= '' then
+      task.schedule, task.instant, task.revision = schedule, tonumber(instant), tonumber(revision)
+      task.overlap, task.misfire, task.catch_up = overlap, misfire, tonumber(catch_up)
+      task.passage = 'g'
+    end
+  end
+  return true
+end
+
+-- What proves a lease: seq, fence and worker, as they stand in the state and come with a token.
+local function proof_of(task)
+  return int(task.seq) .. ' ' .. int(task.fence) .. ' ' .. task.worker
+end
+
+local function proof_in(state)
+  return match(state, '^[aA]([^\n]*)\n')
+end
+
+local function read_state(task, state)
+  if not state then return end
+  local letter, body = sub(state, 1, 1), nil
+  if letter == 'A' then
+    task.st, task.fence, task.attempt, task.number = 'a', 1, 1, task.seq
+    local worker, started = match(state, '^A%d+ %d+ ([^\n]*)\n(-?%d+)$')
+    task.worker, task.started = worker, tonumber(started)
+    return
+  elseif letter == 'a' then
+    body = sub(state, find(state, '\n', 1, true) + 1)
+  else
+    body = sub(state, 2)
+  end
+  task.st = letter
+  for name, value in pairs(cmsgpack.unpack(body)) do task[name] = value end
+end
+
+-- Tasks that this script has looked at, so that everybody changes the same one.
+local loaded = {}
+
+-- A record that is none is a task all the same, so that it can be set aside: in this queue, of a kind that
+-- nobody has.
+local function make_broken(task)
+  local seq = take_numbers(1)
+  task.seq, task.flag, task.queue, task.prio, task.kind = seq, 'p', 'default', '5', 'undecodable'
+  task.st, task.due, task.enqueued, task.ready = 'p', now, now, now
+  task.retention, task.crash_limit, task.number, task.passage, task.fence = 0, 3, seq, 'o', 0
+end
+
+local function load(id)
+  local task = loaded[id]
+  if task then return not task.gone and task or nil end
+  local record = call('HGET', TASKS, id)
+  if not record then return nil end
+  task = { id = id }
+  if not read_head(task, record) then make_broken(task) end
+  read_state(task, call('HGET', STATES, id))
+  loaded[id] = task
+  return task
+end
+
+local function state_text(task)
+  local body = {}
+  for _, name in ipairs(KEPT) do body[name] = task[name] end
+  local packed = cmsgpack.pack(body)
+  if task.st == 'a' then
+    return 'a' .. proof_of(task) .. '\n' .. packed
+  end
+  return task.st .. packed
+end
+
+local function save(task)
+  call('HSET', STATES, task.id, state_text(task))
+end
+
+-- Whether it counts as an earlier run of its schedule that has not ended.
+local function is_running(task)
+  local st = task.st
+  return st == 'p' or st == 'a' or st == 'r' or (st == 's' and task.passage == 'o')
+end
+
+-- Whether it is a fire that waits for its due time, or for an earlier task to end.
+local function is_waiting_fire(task)
+  return task.st == 's' and task.passage ~= 'o'
+end
+
+local function is_final(task)
+  local st = task.st
+  return st == 'c' or st == 'd' or st == 'x'
+end
+
+-- Enters a task into every index of its state.
+local function link(task)
+  local st = task.st
+  if st == 'p' then
+    line_up(task)
+  else
+    bump(task.queue, COUNTED[st], 1)
+    if st == 's' or st == 'r' then
+      if task.passage ~= 'h' then
+        local first = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
+        call('ZADD', DUE, int(task.due), task.id)
+        -- Whoever sleeps until the first one has to look at the clock again.
+        if not first or task.due < tonumber(first) then wake(task.queue) end
+      end
+    elseif st == 'a' then
+      call('ZADD', LEASES, int(task.until_), task.id)
+    elseif st == 'd' then
+      call('ZADD', dead_key(task.queue), int(task.seq), task.id)
+    else
+      call('ZADD', EXPIRING, int(task.finished + task.retention), task.id)
+    end
+  end
+  if task.schedule then link_sibling(task) end
+end
+
+local function unlink(task)
+  local st = task.st
+  if st == 'p' then
+    leave_line(task)
+  else
+    bump(task.queue, COUNTED[st], -1)
+    if st == 's' or st == 'r' then
+      call('ZREM', DUE, task.id)
+    elseif st == 'a' then
+      call('ZREM', LEASES, task.id)
+    elseif st == 'd' then
+      call('ZREM', dead_key(task.queue), task.id)
+    else
+      call('ZREM', EXPIRING, task.id)
+    end
+  end
+  if task.schedule then unlink_sibling(task) end
+end
+
+-- Changes a task and everything that follows from its state.
+local function alter(task, change)
+  unlink(task)
+  local was_running = is_running(task)
+  change(task)
+  -- A new place in the line needs a new number, or its ghost would pass for it.
+  if task.st == 'p' then task.number = take_numbers(1) end
+  link(task)
+  save(task)
+  if task.schedule and was_running and not is_running(task) then release_held(task.schedule) end
+end
+
+-- Removes a task with all that lives as long as it. Its key is another matter.
+local function remove(task)
+  unlink(task)
+  call('ZREM', index_key(task.queue), task.id)
+  call('HDEL', TASKS, task.id)
+  call('HDEL', STATES, task.id)
+  local has = task.has
+  if has then
+    if find(has, 'a', 1, true) then call('UNLINK', attempts_key(task.id)) end
+    if find(has, 'l', 1, true) then call('UNLINK', log_key(task.id)) end
+    if find(has, 's', 1, true) then
+      for _, step in ipairs(call('HKEYS', steps_key(task.id))) do
+        call('ZREM', STEP_AGES, task.id .. '\t' .. step)
+      end
+      call('UNLINK', steps_key(task.id))
+    end
+  end
+  task.gone = true
+  if task.schedule and (is_running(task) or is_waiting_fire(task)) then
+    release_held(task.schedule)
+  end
+end
+
+-- Notes that something goes with the task: a attempts, l log, s steps.
+local function mark(task, what)
+  if find(task.has or '', what, 1, true) then return false end
+  task.has = (task.has or '') .. what
+  return true
+end
+
+local function make_pending(task, ready)
+  task.st, task.ready, task.passage = 'p', ready, 'o'
+end
+
+-- Makes it wait until `at`; it is ready at once when that has come.
+local function make_due(task, at)
+  task.due, task.ready = at, at
+  task.st = (at <= now and task.passage == 'o') and 'p' or 's'
+end
+
+-- Keeps the end of the run that is under way.
+local function record_attempt(task, outcome, failure, started)
+  if not task.worker then return end
+  local key = attempts_key(task.id)
+  local size = call('RPUSH', key, table.concat({ int(task.attempt or 0), task.worker,
+    started and int(started) or '', int(now), outcome, failure or '' }, '\t'))
+  if size > MAX_ATTEMPTS then call('LTRIM', key, -MAX_ATTEMPTS, -1) end
+  mark(task, 'a')
+end
+
+-- Ends a task: its state, its key, its fire; and its record, when it has no retention.
+local function finish(task, st, change)
+  alter(task, function()
+    change(task)
+    task.st, task.passage, task.finished = st, 'o', now
+  end)
+  end_key(task, st)
+  if task.schedule then fire_ended(task, st) end
+  if st ~= 'd' and task.retention == 0 then remove(task) end
+end
+
+-- Ends a task that waits; asks for the end of one that runs.
+local function cancel(task)
+  if task.st == 'a' then
+    task.cancel = true
+    save(task)
+  elseif not is_final(task) then
+    finish(task, 'x', function() end)
+  end
+end

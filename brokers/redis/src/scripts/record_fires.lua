@@ -1,0 +1,70 @@
+-- Records fires: the instant, its task and the cursor of its schedule in one step.
+--
+-- ARGV[2] shard, [3] epoch, [4] holder of the term, or empty; [5…] of each fire: schedule, instant, revision,
+--         count, planned until, 1 when it is by hand, then T (id, record), or s or m (reason, nothing)
+-- answers a letter for each: e enqueued, s skipped, m missed, d duplicate, r refused
+local shard, epoch, holder = arg(), arg(), arg()
+local current_epoch, _, leader = match(call('HGET', LEADERS, shard) or '', '^(%d+) (-?%d+) (.+)$')
+local is_leading = holder ~= '' and current_epoch == epoch and leader == holder
+local answers, added = {}, {}
+
+local function record(schedule, id, instant, fire, task_id, envelope)
+  if call('HEXISTS', fire_records_key(id), int(instant)) == 1 then return 'd' end
+  if task_id then
+    local task, refusal = admit(task_id, envelope, take_numbers(1))
+    if task then
+      fire.task, fire.enqueued = task_id, now
+      schedule.fires = schedule.fires + 1
+      added[#added + 1] = { at = #answers + 1, task = task }
+    elseif refusal == 'I' then
+      -- Its record is gone, but its task is still there: it has fired.
+      return 'd'
+    elseif sub(refusal, 1, 1) == 'D' then
+      fire.outcome, fire.reason = 's', 'its key is taken by task ' .. sub(refusal, 2)
+    else
+      fire.outcome, fire.reason = 's', 'its queue is full (limit ' .. sub(refusal, 2) .. ')'
+    end
+  end
+  add_fire(id, instant, fire)
+  return fire.outcome
+end
+
+local changed_schedules = {}
+while true do
+  local id = arg()
+  if not id then break end
+  local instant, revision, count_, planned = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
+  local is_manual, kind, first, second = arg() == '1', arg(), arg(), arg()
+  local schedule = schedule_of(id)
+  local may = (is_manual or is_leading) and schedule and schedule.revision == revision
+    and (is_manual or not schedule.paused)
+  if not may then
+    answers[#answers + 1] = 'r'
+  else
+    changed_schedules[id] = schedule
+    if not is_manual then schedule.planned = math.max(schedule.planned, planned) end
+    local fire = { revision = revision, outcome = 'e', count = count_, manual = is_manual or nil }
+    local outcome
+    if kind == 'T' then
+      outcome = record(schedule, id, instant, fire, first, second)
+    else
+      fire.outcome, fire.reason = kind, first
+      outcome = record(schedule, id, instant, fire)
+    end
+    answers[#answers + 1] = outcome
+  end
+end
+for id, schedule in pairs(changed_schedules) do write_schedule(id, schedule) end
+
+local tasks = {}
+for _, one in ipairs(added) do tasks[#tasks + 1] = one.task end
+promote_at_once(tasks)
+-- One that was due already may have been turned away at the gate.
+for _, one in ipairs(added) do
+  if one.task.gone then
+    local fire = fire_of(one.task.schedule, one.task.instant)
+    if fire then answers[one.at] = fire.outcome end
+  end
+end
+finish_script()
+return answers

@@ -1,0 +1,11 @@
+-- Keeps what a run reports about its progress.
+--
+-- ARGV[2] id, [3] proof, [4] progress
+-- answers 1, or 0 where the proof is stale
+local id, proof, progress = arg(), arg(), arg()
+local state = call('HGET', STATES, id)
+if not state or proof_in(state) ~= proof then return 0 end
+local task = load(id)
+task.progress = progress
+save(task)
+return 1

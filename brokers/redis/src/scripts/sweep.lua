@@ -1,0 +1,83 @@
+-- Upkeep, at most so many steps of each kind.
+--
+-- ARGV[2] the budget
+-- answers promoted, skipped, pruned, whether there is more; then of each task taken back: id, kind, queue,
+--         schedule, attempt, worker, and the reason of its burial, if that was its end
+local budget = tonumber(arg())
+local answer = { 0, 0, 0, 0 }
+
+local function take_back(task)
+  local crashes = (task.crashes or 0) + 1
+  local is_poison = crashes >= task.crash_limit
+  local worker, attempt = task.worker or '', task.attempt or 0
+  local buried = is_poison and not task.cancel and 'crash_loop' or nil
+  local failure = '{"class":"crash","message":"worker ' .. worker
+    .. ' died or lost its lease during attempt ' .. int(attempt) .. '"}'
+  local size = #answer
+  answer[size + 1], answer[size + 2], answer[size + 3] = task.id, task.kind, task.queue
+  answer[size + 4], answer[size + 5] = task.schedule or '', attempt
+  answer[size + 6], answer[size + 7] = worker, buried or ''
+  local function crash()
+    record_attempt(task, 'crashed', failure, task.started)
+    task.crashes, task.error = crashes, failure
+    task.reason = buried
+  end
+  if task.cancel then
+    finish(task, 'x', crash)
+  elseif is_poison then
+    finish(task, 'd', crash)
+  else
+    alter(task, function()
+      crash()
+      make_pending(task, task.ready)
+    end)
+  end
+end
+
+local function reclaim()
+  local ended = call('ZRANGEBYSCORE', LEASES, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, budget)
+  local lapsed = {}
+  for at = 1, #ended, 2 do
+    local task = load(ended[at])
+    if task and task.st == 'a' then
+      lapsed[#lapsed + 1] = { task = task, at = tonumber(ended[at + 1]) }
+    else
+      call('ZREM', LEASES, ended[at])
+    end
+  end
+  table.sort(lapsed, function(a, b)
+    if a.at ~= b.at then return a.at < b.at end
+    return a.task.seq < b.task.seq
+  end)
+  for _, one in ipairs(lapsed) do take_back(one.task) end
+end
+
+local function prune()
+  local expired = call('ZRANGEBYSCORE', EXPIRING, '-inf', int(now), 'LIMIT', 0, budget)
+  for _, id in ipairs(expired) do
+    local task = load(id)
+    if task and is_final(task) then remove(task) else call('ZREM', EXPIRING, id) end
+  end
+  return #expired
+end
+
+local function has_old(key, before)
+  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
+  return first and tonumber(first) <= before
+end
+
+may_exceed_memory()
+answer[1], answer[2] = promote(budget)
+reclaim()
+answer[3] = prune()
+prune_keys(budget)
+prune_fires(budget)
+prune_steps(budget)
+prune_completions(budget)
+prune_presence()
+if has_old(DUE, now) or has_old(LEASES, now) or has_old(EXPIRING, now) or has_old(KEPT_KEYS, now)
+  or has_old(FIRE_AGES, now - FIRES_KEPT) or has_old(STEP_AGES, now) or has_old(COMPLETIONS, now) then
+  answer[4] = 1
+end
+finish_script()
+return answer

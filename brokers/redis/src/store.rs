@@ -1,0 +1,175 @@
+//! The store: one link, one namespace, one clock.
+
+mod broker;
+mod inspect;
+mod lease;
+mod ledger;
+mod record;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redis::Value;
+use tidemill_shared::{Clock, Connection, Namespace, Result};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::RedisOptions;
+use crate::args::Args;
+use crate::link::{Link, Script};
+use crate::script_set::SCRIPTS;
+use crate::server_clock::ServerClock;
+use crate::waiting::Waiting;
+
+/// A broker and a ledger in Redis: one server, a replica set behind Sentinel, or a Cluster. Cheap to
+/// clone; all clones share their connections.
+///
+/// All keys of a namespace start with `tidemill:{NAMESPACE}:` and so live in one slot of a Cluster, which
+/// makes every transition, also one that touches schedules, queues and keys at once, one atomic step.
+/// `docs/redis.md` lists the keys, and what acknowledged means at each setting of durability.
+#[derive(Clone)]
+pub struct RedisStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    link: Arc<Link>,
+    namespace: Namespace,
+    prefix: String,
+    keys: [Vec<u8>; 2],
+    clock: Arc<dyn Clock>,
+    waiting: Waiting,
+    /// What goes on beside the calls: waiting for wake-ups, and putting back what nobody received.
+    tasks: TaskTracker,
+    ended: CancellationToken,
+    has_seen_data: AtomicBool,
+}
+
+impl RedisStore {
+    /// Connects and examines the server. Time is the server's own, unless a clock is given.
+    ///
+    /// Fails with [`ErrorKind::Invalid`](tidemill_shared::ErrorKind::Invalid) and the remedy when the
+    /// server cannot be used as it is set up, and with
+    /// [`ErrorKind::Unavailable`](tidemill_shared::ErrorKind::Unavailable) when it cannot be reached.
+    pub async fn open(
+        options: RedisOptions,
+        namespace: Namespace,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Self> {
+        let prefix = format!("tidemill:{{{namespace}}}:");
+        let keys = ["meta", "guard"].map(|name| format!("{prefix}{name}").into_bytes());
+        let link = Arc::new(Link::open(options, &format!("{prefix}meta")).await?);
+        let clock = match clock {
+            Some(clock) => clock,
+            None => Arc::new(ServerClock::open(Arc::clone(&link)).await?),
+        };
+        let inner = Inner {
+            link,
+            namespace,
+            keys,
+            clock,
+            waiting: Waiting::default(),
+            tasks: TaskTracker::new(),
+            ended: CancellationToken::new(),
+            has_seen_data: AtomicBool::new(false),
+            prefix,
+        };
+        let store = Self {
+            inner: Arc::new(inner),
+        };
+        store.found_data().await?;
+        Ok(store)
+    }
+
+    /// This store as producers and workers take it: broker, ledger and clock.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        let store = Arc::new(self.clone());
+        let clock = Arc::clone(&self.inner.clock);
+        Connection::new(Arc::clone(&store) as _, store, clock)
+    }
+
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.inner.waiting
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.inner.link
+    }
+
+    /// Lets something go on beside the calls, until it is done or the store has ended.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.inner.ended.clone();
+        self.inner.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = ended.cancelled() => {}
+            }
+        });
+    }
+
+    fn args(&self) -> Args {
+        Args::at(self.inner.clock.now())
+    }
+
+    /// Runs a script that changes nothing that an answer promises.
+    async fn look(&self, operation: &'static str, script: &Script, args: Args) -> Result<Value> {
+        let keys = [&self.inner.keys[0][..], &self.inner.keys[1][..]];
+        let link = &self.inner.link;
+        link.call(operation, script, &keys, args.as_slice()).await
+    }
+
+    /// Runs a script whose effect an answer promises: durably, at the level that the options say.
+    async fn change(&self, operation: &'static str, script: &Script, args: Args) -> Result<Value> {
+        let keys = [&self.inner.keys[0][..], &self.inner.keys[1][..]];
+        let link = &self.inner.link;
+        link.call_durably(operation, script, &keys, args.as_slice())
+            .await
+    }
+
+    /// The name of a key.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.inner.prefix)
+    }
+
+    /// Makes sure that the namespace is there, and says aloud when it was and is not any more.
+    async fn found_data(&self) -> Result<()> {
+        let mut command = redis::cmd("HSETNX");
+        command.arg(self.key("meta")).arg("format").arg(1);
+        let answer = self.inner.link.command("open", &command).await?;
+        let is_new = crate::reply::number("open", answer)? == 1;
+        if is_new && self.inner.has_seen_data.load(Ordering::Relaxed) {
+            tracing::error!(
+                namespace = %self.inner.namespace,
+                "redis has lost the data of this namespace; schedules of files are applied again, tasks are gone"
+            );
+        }
+        self.inner.has_seen_data.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Wakes somebody else who waits for these queues.
+    pub(crate) async fn wake(&self, queues: &[tidemill_shared::QueueName]) -> Result<()> {
+        let mut args = self.args();
+        for queue in queues {
+            args.push(queue.as_str());
+        }
+        self.look("wake", &SCRIPTS.wake, args).await.map(drop)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.ended.cancel();
+        self.tasks.close();
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("namespace", &self.inner.namespace)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! The ledger: what is remembered about work.
+
+mod fires;
+mod history;
+mod leadership;
+mod memory;
+mod schedules;
+
+pub(super) use history::history;

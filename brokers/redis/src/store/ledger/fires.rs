@@ -1,0 +1,138 @@
+//! Fires of schedules.
+
+use async_trait::async_trait;
+use tidemill_shared::ledger::{FireOutcome, FireRecord, Fires, PlannedFire, Term};
+use tidemill_shared::{Cursor, Page, Result, ScheduleId, Timestamp};
+
+use crate::args::Args;
+use crate::head::{encode_record, nonsense};
+use crate::reply::Reply;
+use crate::script_set::SCRIPTS;
+use crate::store::RedisStore;
+use crate::store::broker::MAX_PAYLOAD;
+use crate::store::inspect::MAX_PAGE;
+use crate::store::record::state;
+
+#[async_trait]
+impl Fires for RedisStore {
+    async fn record_fires(
+        &self,
+        term: Option<&Term>,
+        fires: Vec<PlannedFire>,
+    ) -> Result<Vec<FireOutcome>> {
+        if fires.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut args = match term {
+            Some(term) => self
+                .args()
+                .number(term.shard)
+                .number(term.epoch)
+                .with(term.holder.as_str()),
+            None => self.args().with("0").with("0").with(""),
+        };
+        args.reserve(9 * fires.len());
+        for fire in &fires {
+            push_fire(&mut args, fire)?;
+        }
+        let script = &SCRIPTS.record_fires;
+        let answer = self.change("record fires", script, args).await?;
+        let mut answers = Reply::list("record fires", answer)?;
+        let mut outcomes = Vec::with_capacity(fires.len());
+        while !answers.is_done() {
+            let letter = answers.bytes()?;
+            outcomes.push(outcome(&letter).ok_or_else(|| nonsense("record fires"))?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn fires(
+        &self,
+        schedule: &ScheduleId,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<FireRecord>> {
+        let latest = cursor.map(|cursor| instant_of(cursor).as_micros().to_string());
+        let args = self
+            .args()
+            .with(schedule.as_str())
+            .with(latest.unwrap_or_else(|| "+inf".into()))
+            .number(limit.clamp(1, MAX_PAGE));
+        let answer = self.look("fires", &SCRIPTS.list_fires, args).await?;
+        let mut answer = Reply::list("fires", answer)?;
+        let next = answer.maybe_instant()?.map(cursor_at);
+        let mut items = Vec::with_capacity(answer.len());
+        while !answer.is_done() {
+            items.push(fire(schedule, answer.sublist()?)?);
+        }
+        Ok(Page { items, next })
+    }
+}
+
+fn push_fire(args: &mut Args, fire: &PlannedFire) -> Result<()> {
+    args.push(fire.schedule.as_str());
+    args.push(fire.scheduled_at.as_micros().to_string());
+    args.push(fire.revision.to_string());
+    args.push(fire.count.to_string());
+    args.push(fire.planned_until.as_micros().to_string());
+    args.push(if fire.manual { "1" } else { "0" });
+    match &fire.task {
+        Ok(envelope) => {
+            envelope.check(MAX_PAYLOAD)?;
+            args.push("T");
+            args.push(envelope.id.as_str());
+            args.push(encode_record(envelope)?);
+        }
+        Err((outcome, reason)) => {
+            args.push(if *outcome == FireOutcome::Missed {
+                "m"
+            } else {
+                "s"
+            });
+            args.push(reason.as_str());
+            args.push("");
+        }
+    }
+    Ok(())
+}
+
+fn outcome(letter: &[u8]) -> Option<FireOutcome> {
+    Some(match letter {
+        b"e" => FireOutcome::Enqueued,
+        b"s" => FireOutcome::Skipped,
+        b"m" => FireOutcome::Missed,
+        b"d" => FireOutcome::Duplicate,
+        b"r" => FireOutcome::Refused,
+        _ => return None,
+    })
+}
+
+fn fire(schedule: &ScheduleId, mut row: Reply) -> Result<FireRecord> {
+    let wrong = || nonsense("fires");
+    Ok(FireRecord {
+        schedule: schedule.clone(),
+        scheduled_at: row.instant()?,
+        revision: row.number()?,
+        outcome: outcome(&row.bytes()?).ok_or_else(wrong)?,
+        reason: row.maybe_text()?,
+        task: row.maybe_text()?.map(TryInto::try_into).transpose()?,
+        enqueued_at: row.maybe_instant()?,
+        started_at: row.maybe_instant()?,
+        finished_at: row.maybe_instant()?,
+        ended: row
+            .maybe_bytes()?
+            .map(|letter| state(&letter).ok_or_else(wrong))
+            .transpose()?,
+        count: row.number()?,
+        manual: row.number::<u8>()? == 1,
+    })
+}
+
+/// Instants may lie before 1970; cursors start at zero.
+const fn cursor_at(at: Timestamp) -> Cursor {
+    Cursor(at.as_micros().wrapping_sub(i64::MIN).cast_unsigned())
+}
+
+const fn instant_of(cursor: Cursor) -> Timestamp {
+    Timestamp::from_micros(cursor.0.cast_signed().wrapping_add(i64::MIN))
+}
