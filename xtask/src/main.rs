@@ -1,4 +1,4 @@
-//! The developer's one entry point: `cargo xtask check | test | docs | figures | campaign`.
+//! The developer's one entry point: `cargo xtask check | test | services | docs | figures | campaign`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,8 +8,11 @@
 mod behaviours;
 mod campaign;
 mod check;
+mod deadline;
 mod figures;
+mod interrupts;
 mod quotes;
+mod services;
 mod sources;
 mod step;
 mod test;
@@ -35,8 +38,11 @@ enum Command {
         /// Only the steps whose names contain one of these words.
         words: Vec<String>,
     },
-    /// Every test: documents first, then the rest, so that the last lines are the summary.
-    Test,
+    /// Every test: documents first, then the rest, so that the last lines are the summary. Starts the
+    /// Redis servers that tests need, and installs what is missing for that.
+    Test(test::Test),
+    /// Starts what `test` starts, prints the variables for a shell, and ends it at Ctrl-C.
+    Services(services::Source),
     /// Writes anew what documents take from the code: docs/behaviours.md, and quoted examples.
     Docs,
     /// Measures everything in docs/performance.md anew, in about five minutes on an idle machine.
@@ -48,7 +54,8 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check { words } => check::run(&words),
-        Command::Test => test::run_all(),
+        Command::Test(test) => test.run(),
+        Command::Services(source) => services::hold(&source),
         Command::Docs => quotes::write().and_then(|()| behaviours::write_table()),
         Command::Figures => figures::write(),
         Command::Campaign(campaign) => campaign.run(),

@@ -46,7 +46,8 @@ pub(crate) fn outcome(problems: Vec<String>) -> Outcome {
     }
 }
 
-fn shown(command: &Command) -> String {
+/// A command as one would type it.
+pub(crate) fn shown(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|part| part.to_string_lossy())

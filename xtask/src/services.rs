@@ -1,0 +1,109 @@
+//! The Redis servers that tests need: installed, started, handed to the tests, and ended.
+
+mod cluster;
+mod export;
+mod install;
+mod leash;
+mod ports;
+mod process;
+mod programs;
+mod sentinel;
+mod servers;
+mod single;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::interrupts::Interrupts;
+use crate::step::Outcome;
+use cluster::Cluster;
+use sentinel::ReplicaSet;
+use servers::Servers;
+
+pub(crate) use leash::on_a_leash;
+
+/// Which programs are started.
+#[derive(Args)]
+pub(crate) struct Source {
+    /// The redis-server to start, instead of the one on PATH.
+    #[arg(long, env = "REDIS_SERVER", value_name = "PATH")]
+    redis_server: Option<PathBuf>,
+}
+
+/// Everything that runs for the tests. Dropping it ends every process and removes their files.
+pub(crate) struct Services<'a> {
+    servers: Servers<'a>,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl<'a> Services<'a> {
+    /// Finds or installs the programs, starts all of them, and returns when all are usable.
+    pub(crate) fn start(source: &Source, interrupts: &'a Interrupts) -> Result<Self, Vec<String>> {
+        let programs = programs::find_or_install(source.redis_server.as_deref())?;
+        interrupts.check()?;
+        let server = programs.server.display().to_string();
+        let mut servers = Servers::new(programs, interrupts)?;
+        // What takes its time in one part goes on while the next one is started.
+        let single = single::start(&mut servers)?;
+        let mut cluster = Cluster::start(&mut servers)?;
+        let mut set = ReplicaSet::start(&mut servers)?;
+        cluster.join(&mut servers)?;
+        set.watch(&mut servers)?;
+        set.wait(&mut servers)?;
+        cluster.wait(&mut servers)?;
+        let variables = vec![
+            (
+                "TIDEMILL_TEST_REDIS",
+                format!("redis://{}", addresses(&[single])),
+            ),
+            (
+                "TIDEMILL_TEST_REDIS_SENTINEL",
+                format!(
+                    "redis+sentinel://{}/{}",
+                    addresses(set.sentinels()),
+                    sentinel::MASTER
+                ),
+            ),
+            (
+                "TIDEMILL_TEST_REDIS_CLUSTER",
+                format!("redis+cluster://{}", addresses(cluster.nodes())),
+            ),
+            ("TIDEMILL_TEST_REDIS_SERVER", server),
+        ];
+        Ok(Self { servers, variables })
+    }
+
+    /// What tests read from their environment.
+    pub(crate) fn variables(&self) -> &[(&'static str, String)] {
+        &self.variables
+    }
+}
+
+/// Starts the services, prints their variables for a shell, and holds them until it is stopped.
+pub(crate) fn hold(source: &Source) -> Outcome {
+    let interrupts = Interrupts::listen()?;
+    let mut services = Services::start(source, &interrupts)?;
+    export::print(services.variables())?;
+    eprintln!("the services run until Ctrl-C; paste the lines above where the tests are run");
+    services.servers.hold()
+}
+
+fn addresses(ports: &[u16]) -> String {
+    let addresses: Vec<String> = ports
+        .iter()
+        .map(|port| format!("127.0.0.1:{port}"))
+        .collect();
+    addresses.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::addresses;
+
+    #[test]
+    fn addresses_are_joined_by_commas() {
+        assert_eq!(addresses(&[1]), "127.0.0.1:1");
+        assert_eq!(addresses(&[1, 2]), "127.0.0.1:1,127.0.0.1:2");
+    }
+}

@@ -1,0 +1,113 @@
+//! What is missing, installed from the system's packages.
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::{Command, Stdio};
+
+use crate::step::{Outcome, shown};
+
+/// Installs these packages with apt-get, as root or through a sudo that does not ask.
+///
+/// Their services are not started, or stopped again: the tests have servers of their own.
+pub(super) fn install(packages: &[&str]) -> Outcome {
+    let names = packages.join(" ");
+    let Some(become_root) = way_to_root() else {
+        return Err(vec![by_hand(
+            &names,
+            "this needs apt-get, and root or a sudo without a password",
+        )]);
+    };
+    eprintln!("not on PATH, so installed now with apt-get: {names}");
+    let was_free = is_free();
+    let apt = |arguments: &[&str]| {
+        // Runlevel 1 keeps package scripts from starting services, where no policy-rc.d does.
+        let mut command = as_root(&become_root);
+        command.args(["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get"]);
+        command.args(arguments);
+        run(command)
+    };
+    // A foreign package source that is out of order must not be in the way of Debian's own.
+    if let Err(problems) = apt(&["update"]) {
+        eprintln!(
+            "{}; going on with the lists that are there",
+            problems.join("; ")
+        );
+    }
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    // Another installation that is under way is waited for.
+    arguments.extend(["-o", "DPkg::Lock::Timeout=120"]);
+    arguments.extend(packages);
+    apt(&arguments).map_err(|problems| vec![by_hand(&names, &problems.join("; "))])?;
+    if packages.contains(&"redis-server") {
+        let mut stop = as_root(&become_root);
+        stop.args(["service", "redis-server", "stop"]);
+        stop.stdout(Stdio::null()).stderr(Stdio::null());
+        // Where it does not run there is nothing to stop; what counts is the port.
+        drop(stop.status());
+        if was_free && !is_free() {
+            return Err(vec![
+                "the package's own Redis was started on port 6379 and could not be stopped; \
+                 stop it with `service redis-server stop` and run this again"
+                    .to_owned(),
+            ]);
+        }
+    }
+    Ok(())
+}
+
+/// The command before a command that makes it root's; none where there is no way.
+fn way_to_root() -> Option<Vec<&'static str>> {
+    if !succeeds(Command::new("apt-get").arg("--version")) {
+        None
+    } else if nix::unistd::geteuid().is_root() {
+        Some(vec!["env"])
+    } else if succeeds(Command::new("sudo").args(["-n", "true"])) {
+        Some(vec!["sudo", "-n", "env"])
+    } else {
+        None
+    }
+}
+
+fn as_root(prefix: &[&str]) -> Command {
+    let mut command = Command::new(prefix.first().unwrap_or(&"env"));
+    command.args(prefix.iter().skip(1));
+    command
+}
+
+fn by_hand(packages: &str, why: &str) -> String {
+    format!(
+        "the tests need redis-server and redis-cli, and they could not be installed: {why}; install \
+         {packages} by hand (Debian and Ubuntu: `apt-get install {packages}`), or set \
+         REDIS_SERVER=/path/to/redis-server, with redis-cli beside it or on PATH"
+    )
+}
+
+/// Standard output belongs to the variables that `cargo xtask services` prints.
+fn run(mut command: Command) -> Outcome {
+    let shown = shown(&command);
+    eprintln!("--- {shown}");
+    match command.stdout(std::io::stderr()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(vec![format!("`{shown}` ended with {status}")]),
+        Err(error) => Err(vec![format!("`{shown}` could not be started: {error}")]),
+    }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+fn is_free() -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, 6379)).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_hand;
+
+    #[test]
+    fn the_error_says_what_to_install_and_what_to_set() {
+        let text = by_hand("redis-server redis-tools", "no apt-get");
+        assert!(text.contains("`apt-get install redis-server redis-tools`"));
+        assert!(text.contains("REDIS_SERVER="));
+    }
+}
