@@ -41,6 +41,7 @@ use keeper::Keeper;
 use master::{Master, Request, Sent};
 use refusal::Refusal;
 pub(crate) use script::{Invocation, Script};
+pub(crate) use state::Changes;
 use state::State;
 
 /// The way to the master. Share it behind an `Arc`; dropping it closes its connections.
@@ -161,12 +162,11 @@ impl Link {
         &self.options
     }
 
-    /// Is ready when the master has changed, or the connection to it was lost or is back.
-    pub(crate) async fn changed(&self) {
+    /// Tells of every loss and every return of the connection from now on.
+    pub(crate) fn changes(&self) -> Changes {
         let mut state = self.state.clone();
-        if state.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        state.mark_unchanged();
+        Changes(state)
     }
 
     /// Closes the link. Calls in flight end as they would; new ones are refused.
@@ -188,49 +188,65 @@ impl Link {
     ) -> Result<Value> {
         let deadline = Deadline::after(self.options.timeout);
         let mut backoff = Backoff::default();
-        let mut last = None;
+        let (mut last, mut was_loaded) = (None, false);
         loop {
             let master = self.master(operation, deadline, last.as_ref()).await?;
             let answer = match master.send(request, deadline).await {
                 Sent::Answer(answer) => answer,
                 Sent::Short { confirmed } => {
+                    master.doubt();
                     return Err(request.short(operation, &master, confirmed));
                 }
                 Sent::Lost => return Err(unknown(operation, &master, "the connection broke")),
                 Sent::Late => {
-                    master.discard(format!("no answer for {:?}", self.options.timeout), None);
+                    let reason = format!("no answer for {}", shown(self.options.timeout));
+                    master.discard(reason, None);
                     return Err(unknown(operation, &master, "time was up"));
                 }
             };
             let Value::ServerError(error) = answer else {
                 return Ok(answer);
             };
-            match Refusal::read(&error, master.address()) {
-                Refusal::Unknown if script.is_some() => {
-                    if let Some(script) = script
-                        && let Sent::Answer(Value::ServerError(error)) =
-                            master.send(&Request::One(&script.load()), deadline).await
-                    {
-                        last = Some(
-                            Refusal::read(&error, master.address())
-                                .into_fault(&error, master.address()),
-                        );
-                    } else {
-                        continue;
+            let refusal = Refusal::read(&error, master.address());
+            last = Some(Refusal::text(&error, master.address()));
+            match (refusal, script) {
+                (Refusal::Unknown, Some(script)) => {
+                    Self::load(&master, script, deadline)
+                        .await
+                        .map_err(|fault| fault.to_error(operation))?;
+                    // Only a server that forgets at once makes us wait.
+                    if std::mem::replace(&mut was_loaded, true) {
+                        deadline.sleep(backoff.next_pause()).await;
                     }
+                    continue;
                 }
-                Refusal::Elsewhere { hint } => {
-                    last = Some(Refusal::text(&error, master.address()));
+                (Refusal::Elsewhere { hint }, _) => {
                     master.discard(refusal::shown(&error), hint);
                 }
-                Refusal::NotNow => last = Some(Refusal::text(&error, master.address())),
-                Refusal::Unknown => {
-                    return Err(Refusal::text(&error, master.address()).to_error(operation));
+                (Refusal::NotNow, _) => {}
+                (refusal @ (Refusal::Unknown | Refusal::Final(_)), _) => {
+                    let fault = refusal.into_fault(&error, master.address());
+                    return Err(fault.to_error(operation));
                 }
-                Refusal::Final(fault) => return Err(fault.to_error(operation)),
             }
             deadline.sleep(backoff.next_pause()).await;
         }
+    }
+
+    /// Gives the server a script. What does not get through is found out by the next attempt.
+    async fn load(
+        master: &Master,
+        script: &Script,
+        deadline: Deadline,
+    ) -> std::result::Result<(), Fault> {
+        let load = script.load();
+        if let Sent::Answer(Value::ServerError(error)) =
+            master.send(&Request::One(&load), deadline).await
+            && let Refusal::Final(fault) = Refusal::read(&error, master.address())
+        {
+            return Err(fault);
+        }
+        Ok(())
     }
 
     /// The master, as soon as there is a connection to it.
@@ -288,3 +304,6 @@ fn unknown(operation: &'static str, master: &Master, why: &str) -> Error {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,10 +65,11 @@ impl Clock for ServerClock {
 /// Compares until the link is closed. While the server is away, the clock runs on; when it is back, or
 /// another has taken its place, it is asked at once.
 async fn compare(hands: Arc<Hands>, link: Arc<Link>) {
+    let mut changes = link.changes();
     while !link.is_shut() {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
-            () = link.changed() => {}
+            () = changes.next() => {}
         }
         if let Ok(reading) = hands.ask(&link, LATER).await {
             hands.correct(reading);

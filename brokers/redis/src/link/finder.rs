@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::Fault;
-use super::greeting::{Mode, Role};
+use super::greeting::{Greeting, Mode, Role};
 use super::master::Master;
 use super::wire::Wire;
 use crate::options::{Address, Durability, RedisOptions, Topology};
@@ -52,11 +52,22 @@ impl Finder {
         }
     }
 
+    /// Where the master is, if most Sentinels say that it is not at `address`. A node of a Cluster
+    /// knows by itself when it is cut off, and a single server has no successor.
+    pub(super) async fn another(&self, address: &Address) -> Option<Address> {
+        match &self.options.topology {
+            Topology::Sentinel { sentinels, master } => {
+                sentinel::another(self, sentinels, master, address).await
+            }
+            Topology::Single(_) | Topology::Cluster { .. } => None,
+        }
+    }
+
     /// Opens the connections, if it is a master of the right kind.
     async fn join(&self, address: &Address) -> Result<Master, Fault> {
         let closed = CancellationToken::new();
         let main = self.wire(address, &closed).await?;
-        self.check(address, main.greeting().mode, main.greeting().role)?;
+        self.check(address, main.greeting())?;
         let mut lanes = Vec::new();
         if matches!(self.options.durability, Durability::Wait { .. }) {
             for _ in 0..LANES {
@@ -78,29 +89,23 @@ impl Finder {
         .await
     }
 
-    fn check(&self, address: &Address, mode: Mode, role: Role) -> Result<(), Fault> {
-        let remedy = match (&self.options.topology, mode) {
-            (_, Mode::Sentinel) => Some("is a Sentinel; write redis+sentinel://HOSTS/MASTER"),
-            (Topology::Single(_) | Topology::Sentinel { .. }, Mode::Cluster) => {
-                Some("is a node of a Cluster; write redis+cluster://HOSTS")
-            }
-            (Topology::Cluster { .. }, Mode::Standalone) => {
-                Some("is not a node of a Cluster; write redis://HOST")
-            }
-            (Topology::Single(_) | Topology::Sentinel { .. }, Mode::Standalone)
-            | (Topology::Cluster { .. }, Mode::Cluster) => None,
+    fn check(&self, address: &Address, greeting: &Greeting) -> Result<(), Fault> {
+        let topology = &self.options.topology;
+        let mode = match topology {
+            Topology::Single(_) | Topology::Sentinel { .. } => Mode::Standalone,
+            Topology::Cluster { .. } => Mode::Cluster,
         };
-        if let Some(remedy) = remedy {
-            return Err(Fault::invalid(format!("redis at {address} {remedy}")));
-        }
-        match (role, &self.options.topology) {
+        greeting.expect(mode, address)?;
+        match (greeting.role, topology) {
             (Role::Master, _) => Ok(()),
             (Role::Replica, Topology::Single(_)) => Err(Fault::setting(format!(
                 "redis at {address} is a replica, which takes no writes; name its master, or write redis+sentinel://HOSTS/MASTER"
             ))),
-            (Role::Replica, _) => Err(Fault::unavailable(format!(
-                "redis at {address} is a replica; no other master is known yet"
-            ))),
+            (Role::Replica, Topology::Sentinel { .. } | Topology::Cluster { .. }) => {
+                Err(Fault::unavailable(format!(
+                    "redis at {address} is a replica; no other master is known yet"
+                )))
+            }
         }
     }
 }

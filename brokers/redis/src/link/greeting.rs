@@ -1,10 +1,10 @@
 //! The first words on a connection: who we are, and what the server says of itself.
 
 use redis::aio::MultiplexedConnection;
-use redis::{ServerError, Value};
+use redis::{Cmd, ServerError, Value};
 
 use super::fault::Fault;
-use super::wire::{shown, unreachable_at};
+use super::wire::broken;
 use super::{refusal, value};
 use crate::options::{Address, Credentials};
 
@@ -32,6 +32,20 @@ pub(super) enum Role {
     Replica,
 }
 
+impl Greeting {
+    /// Refuses a server of another kind than the URL says.
+    pub(super) fn expect(&self, mode: Mode, address: &Address) -> Result<(), Fault> {
+        let remedy = match (mode, self.mode) {
+            (_, found) if found == mode => return Ok(()),
+            (Mode::Sentinel, _) => "is not a Sentinel; name the Sentinels, or write redis://HOST",
+            (_, Mode::Sentinel) => "is a Sentinel; write redis+sentinel://HOSTS/MASTER",
+            (Mode::Cluster, _) => "is not a node of a Cluster; write redis://HOST",
+            (Mode::Standalone, _) => "is a node of a Cluster; write redis+cluster://HOSTS",
+        };
+        Err(Fault::invalid(format!("redis at {address} {remedy}")))
+    }
+}
+
 /// The oldest version that will do.
 const OLDEST: (u32, u32) = (6, 2);
 
@@ -42,35 +56,36 @@ pub(super) async fn exchange(
     credentials: &Credentials,
     database: u32,
 ) -> Result<Greeting, Fault> {
-    let mut words = redis::pipe();
+    let say = async |words: &Cmd| {
+        let mut connection = connection.clone();
+        let reply = connection.send_packed_command(words).await;
+        reply.map_err(|error| broken(address, &error))
+    };
     if let Some(password) = &credentials.password {
-        let auth = words.cmd("AUTH");
+        let mut auth = redis::cmd("AUTH");
         if let Some(user) = &credentials.user {
             auth.arg(user.reveal());
         }
         auth.arg(password.reveal());
+        if let Value::ServerError(error) = say(&auth).await? {
+            return Err(login(&error, address));
+        }
     }
     if database != 0 {
-        words.cmd("SELECT").arg(database);
+        let mut select = redis::cmd("SELECT");
+        select.arg(database);
+        if let Value::ServerError(error) = say(&select).await? {
+            return Err(selection(&error, address, database));
+        }
     }
-    words.cmd("CLIENT").arg("SETNAME").arg("tidemill");
-    words.cmd("HELLO");
-    let replies = connection
-        .clone()
-        .send_packed_commands(&words, 0, words.len())
-        .await
-        .map_err(|error| unreachable_at(address, &shown(&error)))?;
-    let mut replies = replies.into_iter();
-    if credentials.password.is_some() {
-        refused(replies.next(), |error| login(error, address))?;
-    }
-    if database != 0 {
-        refused(replies.next(), |error| select(error, address, database))?;
-    }
+    let mut name = redis::cmd("CLIENT");
+    name.arg("SETNAME").arg("tidemill");
     // A user who may not name the connection still may use it.
-    let _unnamed = replies.next();
-    let hello = replies.next().unwrap_or(Value::Nil);
-    refused(Some(hello.clone()), |error| greet(error, address))?;
+    let _named = say(&name).await?;
+    let hello = say(&redis::cmd("HELLO")).await?;
+    if let Value::ServerError(error) = &hello {
+        return Err(other(error, address));
+    }
     let greeting = read(&hello).ok_or_else(|| {
         Fault::invalid(format!(
             "{address} does not answer as redis does; expected Redis {}.{} or later, or Valkey",
@@ -81,13 +96,6 @@ pub(super) async fn exchange(
         return Err(too_old(address));
     }
     Ok(greeting)
-}
-
-fn refused(reply: Option<Value>, fault: impl FnOnce(&ServerError) -> Fault) -> Result<(), Fault> {
-    match reply {
-        Some(Value::ServerError(error)) => Err(fault(&error)),
-        _ => Ok(()),
-    }
 }
 
 /// The text of the server is not repeated where it might hold what we sent.
@@ -103,11 +111,11 @@ fn login(error: &ServerError, address: &Address) -> Fault {
             ))
         }
         "ERR" if details.contains("wrong number of arguments") => too_old(address),
-        _ => greet(error, address),
+        _ => other(error, address),
     }
 }
 
-fn select(error: &ServerError, address: &Address, database: u32) -> Fault {
+fn selection(error: &ServerError, address: &Address, database: u32) -> Fault {
     let details = error.details().unwrap_or_default();
     if details.contains("out of range") {
         return Fault::invalid(format!(
@@ -119,10 +127,10 @@ fn select(error: &ServerError, address: &Address, database: u32) -> Fault {
             "redis at {address} is a node of a Cluster, which has database 0 alone"
         ));
     }
-    greet(error, address)
+    other(error, address)
 }
 
-fn greet(error: &ServerError, address: &Address) -> Fault {
+fn other(error: &ServerError, address: &Address) -> Fault {
     let details = error.details().unwrap_or_default();
     match error.code() {
         "NOAUTH" => Fault::invalid(format!(

@@ -17,6 +17,9 @@ use crate::options::{Address, RedisOptions, Verification};
 /// A connection that lasted as long was a good one: the next is tried at once.
 const GOOD: Duration = Duration::from_secs(2);
 
+/// How often it is asked whether the master is still the master.
+const EVERY: Duration = Duration::from_secs(5);
+
 /// Connects, and does so again whenever the connection is lost or the master has moved. There is one
 /// per link, so that however many callers wait, one attempt is made at a time.
 #[derive(Debug)]
@@ -82,7 +85,7 @@ impl Keeper {
         let since = Instant::now();
         self.arrived(&master);
         self.state.send_replace(State::Up(master.clone()));
-        let Departure { reason, hint } = master.departure().await;
+        let Departure { reason, hint } = self.watch(&master).await;
         tracing::warn!(address = %master.address(), reason, "lost the connection to redis");
         self.down_since = Some(Instant::now());
         let lost = format!("redis at {} cannot be reached: {reason}", master.address());
@@ -94,6 +97,26 @@ impl Keeper {
             tokio::time::sleep(self.backoff.next_pause()).await;
         }
         hint
+    }
+
+    /// Asks from time to time whether it is still the master: one that was cut off from the others does
+    /// not know itself.
+    async fn watch(&self, master: &Master) -> Departure {
+        loop {
+            let asks = async {
+                tokio::select! {
+                    () = tokio::time::sleep(EVERY) => {}
+                    () = master.doubted() => {}
+                }
+                self.finder.another(master.address()).await
+            };
+            tokio::select! {
+                departure = master.departure() => return departure,
+                another = asks => if let Some(another) = another {
+                    master.discard(format!("the master is at {another} now"), None);
+                },
+            }
+        }
     }
 
     fn arrived(&mut self, master: &Master) {

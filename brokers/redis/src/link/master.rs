@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 use tidemill_shared::{Error, ErrorKind, format_duration};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::Deadline;
@@ -23,6 +24,7 @@ pub(super) struct Master {
     turn: AtomicUsize,
     closed: CancellationToken,
     reason: OnceLock<Departure>,
+    doubts: Notify,
 }
 
 /// Why a master is left, and where the next one may be.
@@ -46,6 +48,7 @@ impl Master {
             turn: AtomicUsize::new(0),
             closed,
             reason: OnceLock::new(),
+            doubts: Notify::new(),
         }
     }
 
@@ -64,6 +67,16 @@ impl Master {
             reason: "the connection was closed".to_owned(),
             hint: None,
         })
+    }
+
+    /// Something hints that it may not be the master any more.
+    pub(super) fn doubt(&self) {
+        self.doubts.notify_one();
+    }
+
+    /// Is ready when somebody doubts it.
+    pub(super) async fn doubted(&self) {
+        self.doubts.notified().await;
     }
 
     /// Nobody sends on it any more. Calls in flight keep it until they end.

@@ -2,8 +2,24 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::fault::Fault;
 use super::master::Master;
+
+/// Tells of every loss and every return of the connection.
+#[derive(Debug)]
+pub(crate) struct Changes(pub(super) watch::Receiver<State>);
+
+impl Changes {
+    /// Is ready after the next one; several at once count as one. Never, once the link is gone.
+    /// Cancel-safe.
+    pub(crate) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
 
 /// Whether there is a connection.
 #[derive(Clone, Debug)]

@@ -92,12 +92,17 @@ fn refused(error: &io::Error, address: &Address) -> Fault {
         Some(rustls::Error::InvalidCertificate(why)) => Fault::setting(format!(
             "redis at {address} shows a certificate that is not trusted ({why}); name its CA with ca=FILE"
         )),
-        Some(rustls::Error::AlertReceived(alert)) => Fault::setting(format!(
-            "redis at {address} refuses TLS ({alert:?}); does it want a client certificate (cert=FILE, key=FILE)?"
-        )),
+        Some(rustls::Error::AlertReceived(alert)) => refused_by(address, &format!("{alert:?}")),
         Some(rustls::Error::InvalidMessage(_)) => Fault::setting(format!(
             "redis at {address} does not speak TLS on this port; use redis://, or its tls-port"
         )),
         _ => unreachable_at(address, &error.to_string()),
     }
+}
+
+/// The server has ended the conversation with this alert.
+pub(super) fn refused_by(address: &Address, alert: &str) -> Fault {
+    Fault::setting(format!(
+        "redis at {address} refuses TLS ({alert}); does it want another client certificate (cert=FILE, key=FILE)?"
+    ))
 }

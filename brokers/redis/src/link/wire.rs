@@ -2,15 +2,15 @@
 
 use std::fmt;
 
+use redis::ProtocolVersion;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, RedisResult, Value};
-use redis::{ErrorKind, ProtocolVersion};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::Fault;
 use super::greeting::{self, Greeting};
-use super::transport;
+use super::{tls, transport};
 use crate::options::{Address, Credentials, RedisOptions};
 
 /// As many commands may wait to be written; further callers wait before they hand theirs over.
@@ -38,13 +38,18 @@ impl Wire {
         let attempt = Self::attempt(address, options, credentials, database, closed);
         match tokio::time::timeout(options.connect_timeout, attempt).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(unreachable_at(
-                address,
-                &format!(
-                    "no answer for {}",
-                    tidemill_shared::format_duration(options.connect_timeout)
-                ),
-            )),
+            Err(_) => {
+                let patience = tidemill_shared::format_duration(options.connect_timeout);
+                // A server that does not speak TLS waits for the rest of a command.
+                let hint = options
+                    .tls
+                    .as_ref()
+                    .map_or("", |_| "; is it TLS that it speaks there?");
+                Err(unreachable_at(
+                    address,
+                    &format!("no answer for {patience}{hint}"),
+                ))
+            }
         }
     }
 
@@ -67,7 +72,7 @@ impl Wire {
             .set_skip_set_lib_name();
         let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
             .await
-            .map_err(|error| unreachable_at(address, &error.to_string()))?;
+            .map_err(|error| broken(address, &error))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             driver.await;
@@ -104,11 +109,13 @@ pub(super) fn unreachable_at(address: &Address, why: &str) -> Fault {
     Fault::unavailable(format!("redis at {address} cannot be reached: {why}"))
 }
 
-/// What an error of the transport says, without the wrapping of the client library.
-pub(super) fn shown(error: &redis::RedisError) -> String {
-    match error.kind() {
-        ErrorKind::Io => "the connection was closed".to_owned(),
-        _ => error.to_string(),
+/// What ended a connection before a reply came.
+pub(super) fn broken(address: &Address, error: &redis::RedisError) -> Fault {
+    let why = error.to_string();
+    // With TLS 1.3, a server refuses a client's certificate only after it has accepted the connection.
+    match why.split_once("fatal alert: ") {
+        Some((_, alert)) => tls::refused_by(address, alert),
+        None => unreachable_at(address, &why),
     }
 }
 

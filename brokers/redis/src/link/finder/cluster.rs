@@ -5,6 +5,7 @@ use redis::Value;
 use super::Finder;
 use crate::link::ask;
 use crate::link::fault::Fault;
+use crate::link::greeting::Mode;
 use crate::link::master::Master;
 use crate::link::value;
 use crate::options::{Address, Topology};
@@ -29,7 +30,13 @@ pub(super) async fn connect(finder: &mut Finder) -> Result<Master, Fault> {
     let mut question = redis::cmd("CLUSTER");
     question.arg("SLOTS");
     let options = &finder.options;
-    let mut answers = ask::all(&nodes, options, &options.credentials, &question);
+    let mut answers = ask::all(
+        &nodes,
+        options,
+        &options.credentials,
+        Mode::Cluster,
+        &question,
+    );
     let mut tried = Vec::new();
     let mut fault = Fault::unavailable("no node of the Cluster answered");
     while let Some(answer) = answers.join_next().await {
