@@ -128,8 +128,8 @@ impl Link {
         self.repeat(operation, &Request::One(command), None).await
     }
 
-    /// A connection of its own to the same master, for a blocking read. It has no timeout; once it
-    /// fails, ask for another.
+    /// A connection of its own to the same master, for a blocking read. It has no timeout of its
+    /// own, but ends with the shared connection; once it fails, ask for another.
     pub(crate) async fn dedicated(&self, operation: &'static str) -> Result<Dedicated> {
         let deadline = Deadline::after(self.options.timeout);
         let mut backoff = Backoff::default();

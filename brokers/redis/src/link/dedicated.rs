@@ -10,12 +10,14 @@ use super::refusal::Refusal;
 use super::wire::Wire;
 use crate::options::{Address, RedisOptions};
 
-/// A connection of its own, for one command at a time that may block. It has no timeout, and repeats
-/// nothing: once a command fails, ask for another connection.
+/// A connection of its own, for one command at a time that may block. It has no timeout, but ends with
+/// the shared connection, which has one. It repeats nothing: once a command fails, ask for another.
 #[derive(Debug)]
 pub(crate) struct Dedicated {
     address: Address,
     wire: Wire,
+    /// Cancelled when the shared connection is lost, or the master is another.
+    left: CancellationToken,
 }
 
 impl Dedicated {
@@ -32,7 +34,11 @@ impl Dedicated {
             CancellationToken::new(),
         )
         .await?;
-        Ok(Self { address, wire })
+        Ok(Self {
+            address,
+            wire,
+            left: master.closed(),
+        })
     }
 
     /// What `CLIENT UNBLOCK` on the shared connection wants to know.
@@ -47,12 +53,16 @@ impl Dedicated {
         operation: &'static str,
         command: &Cmd,
     ) -> Result<Value> {
-        match self.wire.send(command).await {
-            Ok(Value::ServerError(error)) => Err(Refusal::read(&error, &self.address)
+        let answer = tokio::select! {
+            answer = self.wire.send(command) => answer.ok(),
+            () = self.left.cancelled() => None,
+        };
+        match answer {
+            Some(Value::ServerError(error)) => Err(Refusal::read(&error, &self.address)
                 .into_fault(&error, &self.address)
                 .to_error(operation)),
-            Ok(answer) => Ok(answer),
-            Err(_) => Err(Error::new(
+            Some(answer) => Ok(answer),
+            None => Err(Error::new(
                 ErrorKind::Unavailable,
                 operation,
                 format!("the connection to redis at {} broke", self.address),

@@ -49,7 +49,7 @@ impl Greeting {
 /// The oldest version that will do.
 const OLDEST: (u32, u32) = (6, 2);
 
-/// Logs in, chooses the database, gives the connection a name for `CLIENT LIST`, and listens.
+/// Logs in, chooses the database, listens, and gives the connection a name for `CLIENT LIST`.
 pub(super) async fn exchange(
     connection: &MultiplexedConnection,
     address: &Address,
@@ -78,10 +78,6 @@ pub(super) async fn exchange(
             return Err(selection(&error, address, database));
         }
     }
-    let mut name = redis::cmd("CLIENT");
-    name.arg("SETNAME").arg("tidemill");
-    // A user who may not name the connection still may use it.
-    let _named = say(&name).await?;
     let hello = say(&redis::cmd("HELLO")).await?;
     if let Value::ServerError(error) = &hello {
         return Err(other(error, address));
@@ -95,6 +91,10 @@ pub(super) async fn exchange(
     if greeting.version < OLDEST {
         return Err(too_old(address));
     }
+    let mut name = redis::cmd("CLIENT");
+    name.arg("SETNAME").arg("tidemill");
+    // A user who may not name the connection still may use it.
+    let _named = say(&name).await?;
     Ok(greeting)
 }
 

@@ -60,6 +60,11 @@ impl Master {
         self.closed.is_cancelled()
     }
 
+    /// Is cancelled when it is no longer to be used.
+    pub(super) fn closed(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
     /// Is ready when it is no longer to be used, and says why.
     pub(super) async fn departure(&self) -> Departure {
         self.closed.cancelled().await;

@@ -7,7 +7,7 @@ use super::fault::Fault;
 use crate::options::Address;
 
 /// The rule that lets a user of Redis do all that Tidemill does.
-pub(crate) const ACL_RULE: &str = "ACL SETUSER NAME ~tidemill:* &tidemill:* +@read +@write -@dangerous +evalsha +script|load +time +wait +select +client|setname +client|unblock +info +config|get +cluster|slots";
+pub(crate) const ACL_RULE: &str = "ACL SETUSER NAME ~tidemill:* resetchannels &tidemill:* +@read +@write -@dangerous +evalsha +script|load +time +wait +select +client|setname +client|unblock +info +config|get +cluster|slots";
 
 /// The longest part of a server's text that is repeated.
 const SHOWN: usize = 200;
@@ -151,4 +151,122 @@ pub(super) fn shown(error: &ServerError) -> String {
     format!("{} {}", error.code(), details.trim_end())
         .trim_end()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{ServerError, Value, parse_redis_value};
+    use tidemill_shared::ErrorKind;
+
+    use super::{Refusal, shown};
+    use crate::options::Address;
+
+    fn error(reply: &str) -> ServerError {
+        match parse_redis_value(format!("-{reply}\r\n").as_bytes()).unwrap() {
+            Value::ServerError(error) => error,
+            other => panic!("{other:?} is no error"),
+        }
+    }
+
+    fn read(reply: &str) -> Refusal {
+        Refusal::read(&error(reply), &Address::new("h", 1))
+    }
+
+    #[test]
+    fn what_was_not_run_is_told_from_what_never_will_be() {
+        assert!(matches!(
+            read("NOSCRIPT No matching script."),
+            Refusal::Unknown
+        ));
+        for reply in [
+            "ASK 1 h:2",
+            "TRYAGAIN Multiple keys request during rehashing of slot",
+            "LOADING Redis is loading the dataset in memory",
+            "BUSY Redis is busy running a script.",
+            "NOREPLICAS Not enough good replicas to write.",
+        ] {
+            assert!(matches!(read(reply), Refusal::NotNow), "{reply}");
+        }
+        for reply in [
+            "READONLY You can't write against a read only replica.",
+            "MASTERDOWN Link with MASTER is down",
+            "CLUSTERDOWN Hash slot not served",
+            "ERR Error running script (call to f_a): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica. ",
+        ] {
+            assert!(
+                matches!(read(reply), Refusal::Elsewhere { hint: None }),
+                "{reply}"
+            );
+        }
+    }
+
+    #[test]
+    fn moved_says_where_to() {
+        for (reply, host, port) in [
+            ("MOVED 5 127.0.0.1:7001", "127.0.0.1", 7001),
+            ("MOVED 5 :7001", "h", 7001),
+            ("MOVED 5 ::1:7001", "::1", 7001),
+        ] {
+            let Refusal::Elsewhere { hint } = read(reply) else {
+                panic!("{reply}");
+            };
+            assert_eq!(hint, Some(Address::new(host, port)));
+        }
+    }
+
+    #[test]
+    fn each_refusal_for_good_has_its_kind_and_its_words() {
+        let hidden = "ERR Error running script (call to f_a): @user_script:1: ";
+        for (reply, kind, part) in [
+            (
+                "OOM command not allowed".to_owned(),
+                ErrorKind::Refused,
+                "maxmemory",
+            ),
+            (
+                format!("{hidden}-OOM command not allowed"),
+                ErrorKind::Refused,
+                "maxmemory",
+            ),
+            (
+                "MISCONF Redis is configured to".to_owned(),
+                ErrorKind::Unavailable,
+                "its disk",
+            ),
+            (
+                "NOAUTH Authentication required.".to_owned(),
+                ErrorKind::Invalid,
+                "password",
+            ),
+            (
+                format!("{hidden}-WRONGTYPE Operation"),
+                ErrorKind::Corrupt,
+                "not what",
+            ),
+            (
+                "ERR user_script:1: attempt to".to_owned(),
+                ErrorKind::Internal,
+                "script failed",
+            ),
+            (
+                "ERR something new".to_owned(),
+                ErrorKind::Unavailable,
+                "something new",
+            ),
+        ] {
+            let Refusal::Final(fault) = read(&reply) else {
+                panic!("{reply}");
+            };
+            let error = fault.to_error("test");
+            assert_eq!(error.kind(), kind, "{reply}");
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_we_sent_is_not_repeated() {
+        let reply = "ERR unknown command 'EVALSHA', with args beginning with: 'hunter2'";
+        assert_eq!(shown(&error(reply)), "ERR unknown command 'EVALSHA'");
+        assert!(shown(&error(&format!("ERR {}", "x".repeat(900)))).len() < 250);
+    }
 }

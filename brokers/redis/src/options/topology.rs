@@ -17,15 +17,6 @@ pub(crate) enum Topology {
 }
 
 impl Topology {
-    /// The scheme of its URL, for messages.
-    pub(crate) const fn scheme(&self) -> &'static str {
-        match self {
-            Self::Single(_) => "redis",
-            Self::Sentinel { .. } => "redis+sentinel",
-            Self::Cluster { .. } => "redis+cluster",
-        }
-    }
-
     /// The addresses that the URL names, for messages.
     pub(crate) fn named(&self) -> String {
         let several = match self {

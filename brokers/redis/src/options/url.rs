@@ -169,3 +169,6 @@ fn master(name: &str) -> Result<String> {
 pub(super) fn wrong(message: impl Into<String>) -> Error {
     Error::invalid("connect", message)
 }
+
+#[cfg(test)]
+mod tests;

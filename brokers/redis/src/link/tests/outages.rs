@@ -122,7 +122,7 @@ async fn a_server_that_hangs_for_longer_than_the_timeout_is_left_and_found_again
 
 #[tokio::test]
 async fn a_call_waits_while_a_script_keeps_the_server_busy() {
-    let server = Server::start(&["--busy-reply-threshold", "50", "--lua-time-limit", "50"]).await;
+    let server = Server::start(&["--lua-time-limit", "50"]).await;
     let link = link_to(&server).await;
     let other = link_to(&server).await;
     let mut calls = JoinSet::new();
@@ -165,4 +165,81 @@ async fn a_link_that_was_shut_refuses_calls_and_keeps_no_connection() {
         !clients.contains("name=tidemill")
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_blocking_read_ends_with_the_shared_connection() {
+    let server = Server::start(&[]).await;
+    let link = link_to(&server).await;
+    let mut dedicated = link.dedicated("wait").await.unwrap();
+    let mut reads = JoinSet::new();
+    reads.spawn(async move {
+        let mut pop = redis::cmd("BLPOP");
+        pop.arg("tidemill:{test}:none").arg(0);
+        dedicated.command("wait", &pop).await
+    });
+    eventually("the read is under way", || {
+        let clients: String = server.run(&["CLIENT", "LIST"]).unwrap();
+        clients.contains("cmd=blpop")
+    })
+    .await;
+    let shared = {
+        let mut id = redis::cmd("CLIENT");
+        id.arg("ID");
+        match link.command("ask", &id).await.unwrap() {
+            Value::Int(id) => id.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    server
+        .run::<()>(&["CLIENT", "KILL", "ID", &shared])
+        .unwrap();
+    let error = reads.join_next().await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    link.dedicated("wait").await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_are_cut_all_the_time_leak_nothing_and_lose_no_call() {
+    let server = Server::start(&[]).await;
+    let link = link_to(&server).await;
+    let mut callers = JoinSet::new();
+    for _ in 0..8 {
+        let link = link.clone();
+        callers.spawn(async move {
+            let (mut done, mut unknown) = (0_u32, 0_u32);
+            while done < 500 {
+                match counted(&link).await {
+                    Ok(_) => done += 1,
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+                        unknown += 1;
+                    }
+                }
+            }
+            (done, unknown)
+        });
+    }
+    let (mut done, mut unknown) = (0, 0);
+    let mut cuts = tokio::time::interval(Duration::from_millis(50));
+    while !callers.is_empty() {
+        tokio::select! {
+            Some(counts) = callers.join_next() => {
+                let (some, others) = counts.unwrap();
+                done += some;
+                unknown += others;
+            }
+            _ = cuts.tick() => {
+                server.run::<()>(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
+            }
+        }
+    }
+    let count: u32 = server.run(&["GET", KEY]).unwrap();
+    assert!(
+        (done..=done + unknown).contains(&count),
+        "{done}, {unknown}, {count}"
+    );
+    counted(&link).await.unwrap();
+    let clients: String = server.run(&["CLIENT", "LIST"]).unwrap();
+    assert_eq!(clients.matches("name=tidemill").count(), 1, "{clients}");
 }

@@ -100,3 +100,18 @@ async fn too_few_replicas_are_waited_for_and_then_named() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(error.to_string().contains("NOREPLICAS"), "{error}");
 }
+
+#[tokio::test]
+async fn a_server_that_takes_no_more_clients_says_so() {
+    let server = Server::start(&[]).await;
+    let link = link_to(&server).await;
+    let mut limit = redis::cmd("CONFIG");
+    limit.arg("SET").arg("maxclients").arg(1);
+    link.command("limit", &limit).await.unwrap();
+    let error = refused(&format!("{}?timeout=300ms", server.url())).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(
+        error.to_string().contains("max number of clients"),
+        "{error}"
+    );
+}
