@@ -1,12 +1,12 @@
 //! The time of the Redis server.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tidemill_shared::{Clock, Result, Sleep, Timestamp};
 use tokio::task::JoinSet;
 
-use crate::link::Link;
+use crate::link::{Changes, Link};
 
 /// How often the server is asked.
 const EVERY: Duration = Duration::from_secs(5);
@@ -30,12 +30,12 @@ pub(crate) struct ServerClock {
 
 impl ServerClock {
     /// Asks the server a few times and keeps the answer that took least.
-    pub(crate) async fn open(link: Arc<Link>) -> Result<Self> {
+    pub(crate) async fn open(link: &Arc<Link>) -> Result<Self> {
         let hands = Arc::new(Hands::new());
-        let first = hands.ask(&link, FIRST).await?;
+        let first = hands.ask(link, FIRST).await?;
         hands.set(first);
         let mut tasks = JoinSet::new();
-        tasks.spawn(compare(hands.clone(), link));
+        tasks.spawn(compare(hands.clone(), Arc::downgrade(link), link.changes()));
         Ok(Self {
             hands,
             _tasks: tasks,
@@ -62,15 +62,17 @@ impl Clock for ServerClock {
     }
 }
 
-/// Compares until the link is closed. While the server is away, the clock runs on; when it is back, or
+/// Compares until the link is closed or gone. While the server is away, the clock runs on; when it is back, or
 /// another has taken its place, it is asked at once.
-async fn compare(hands: Arc<Hands>, link: Arc<Link>) {
-    let mut changes = link.changes();
-    while !link.is_shut() {
+async fn compare(hands: Arc<Hands>, link: Weak<Link>, mut changes: Changes) {
+    loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = changes.next() => {}
         }
+        let Some(link) = link.upgrade().filter(|link| !link.is_shut()) else {
+            return;
+        };
         if let Ok(reading) = hands.ask(&link, LATER).await {
             hands.correct(reading);
         }
@@ -169,3 +171,6 @@ fn micros(duration: Duration) -> i64 {
 fn monotonic() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,7 @@ impl RedisStore {
         let link = Arc::new(Link::open(options, &format!("{prefix}meta")).await?);
         let clock = match clock {
             Some(clock) => clock,
-            None => Arc::new(ServerClock::open(Arc::clone(&link)).await?),
+            None => Arc::new(ServerClock::open(&link).await?),
         };
         let inner = Inner {
             link,

@@ -2,9 +2,11 @@
 //! variable `TIDEMILL_TEST_REDIS_SERVER` or the one on the path, and fails where there is none.
 
 mod certificates;
+mod clocks;
 mod cluster;
 mod durability;
 mod kit;
+mod logs;
 mod outages;
 mod permissions;
 mod refusals;

@@ -8,34 +8,40 @@ use super::super::{Script, slot};
 use super::kit::{KEY, counted, eventually, open, refused};
 use super::server::Server;
 
-/// Two masters; the first owns all slots.
-async fn start() -> [Server; 2] {
-    let arguments = [
-        "--cluster-enabled",
-        "yes",
-        "--cluster-require-full-coverage",
-        "no",
-    ];
-    let nodes = [
-        Server::start(&arguments).await,
-        Server::start(&arguments).await,
-    ];
+const ARGUMENTS: [&str; 6] = [
+    "--cluster-enabled",
+    "yes",
+    "--cluster-require-full-coverage",
+    "no",
+    "--cluster-node-timeout",
+    "1000",
+];
+
+/// So many nodes that know each other; the first owns all slots.
+async fn start<const N: usize>() -> [Server; N] {
+    let mut nodes = Vec::new();
+    for _ in 0..N {
+        nodes.push(Server::start(&ARGUMENTS).await);
+    }
     let slots: Vec<String> = (0..16_384).map(|slot| slot.to_string()).collect();
     let mut add = vec!["CLUSTER", "ADDSLOTS"];
     add.extend(slots.iter().map(String::as_str));
     nodes[0].run::<()>(&add).unwrap();
-    let port = nodes[1].port.to_string();
-    nodes[0]
-        .run::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port])
-        .unwrap();
+    for node in &nodes[1..] {
+        let port = node.port.to_string();
+        nodes[0]
+            .run::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port])
+            .unwrap();
+    }
     eventually("the nodes agree", || {
+        let all = format!("cluster_known_nodes:{N}\r");
         nodes.iter().all(|node| {
             let info: String = node.run(&["CLUSTER", "INFO"]).unwrap();
-            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:2")
+            info.contains("cluster_state:ok") && info.contains(&all)
         })
     })
     .await;
-    nodes
+    nodes.try_into().ok().expect("as many as were asked for")
 }
 
 fn id(node: &Server) -> String {
@@ -51,7 +57,7 @@ fn set_slot(on: &Server, what: &[&str]) {
 
 #[tokio::test]
 async fn the_owner_is_found_from_any_node_and_followed_when_the_slot_moves() {
-    let nodes = start().await;
+    let nodes = start::<2>().await;
     let link = open(&format!("redis+cluster://127.0.0.1:{}", nodes[1].port))
         .await
         .unwrap();
@@ -82,7 +88,7 @@ async fn the_owner_is_found_from_any_node_and_followed_when_the_slot_moves() {
 
 #[tokio::test]
 async fn a_slot_that_nobody_owns_is_waited_for() {
-    let nodes = start().await;
+    let nodes = start::<2>().await;
     let slot = slot::of(KEY).to_string();
     for node in &nodes {
         node.run::<()>(&["CLUSTER", "DELSLOTS", &slot]).unwrap();
@@ -100,7 +106,7 @@ async fn a_slot_that_nobody_owns_is_waited_for() {
 
 #[tokio::test]
 async fn a_scheme_of_the_wrong_kind_is_refused_with_the_right_one() {
-    let nodes = start().await;
+    let nodes = start::<2>().await;
     let error = refused(&nodes[0].url()).await;
     assert!(error.to_string().contains("redis+cluster://"), "{error}");
     let server = Server::start(&[]).await;
@@ -109,4 +115,47 @@ async fn a_scheme_of_the_wrong_kind_is_refused_with_the_right_one() {
         error.to_string().contains("not a node of a Cluster"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_master_that_was_killed_is_followed_to_its_replica() {
+    let mut nodes = start::<4>().await;
+    // A replica is promoted by the vote of most masters, and only masters with slots vote.
+    let ours = slot::of(KEY);
+    for voter in [1, 2] {
+        let slot = (ours + u16::try_from(voter).unwrap()).to_string();
+        let new = id(&nodes[voter]);
+        for node in [&nodes[voter], &nodes[0]] {
+            node.run::<()>(&["CLUSTER", "SETSLOT", &slot, "NODE", &new])
+                .unwrap();
+        }
+    }
+    let master = id(&nodes[0]);
+    nodes[3]
+        .run::<()>(&["CLUSTER", "REPLICATE", &master])
+        .unwrap();
+    eventually(
+        "the replica has the data, and all know it and the voters",
+        || {
+            let info: String = nodes[3].run(&["INFO", "replication"]).unwrap();
+            info.contains("master_link_status:up")
+                && nodes.iter().all(|node| {
+                    let all: String = node.run(&["CLUSTER", "NODES"]).unwrap();
+                    let info: String = node.run(&["CLUSTER", "INFO"]).unwrap();
+                    all.contains("slave") && info.contains("cluster_size:3")
+                })
+        },
+    )
+    .await;
+    let url = format!("redis+cluster://127.0.0.1:{}?timeout=30s", nodes[0].port);
+    let link = open(&url).await.unwrap();
+    counted(&link).await.unwrap();
+    nodes[0].kill();
+    while counted(&link)
+        .await
+        .is_err_and(|e| e.kind() == ErrorKind::Timeout)
+    {}
+    counted(&link).await.unwrap();
+    let role: Vec<Value> = nodes[3].run(&["ROLE"]).unwrap();
+    assert_eq!(role[0], Value::BulkString(b"master".to_vec()));
 }
