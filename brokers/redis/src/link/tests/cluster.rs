@@ -75,6 +75,11 @@ async fn the_owner_is_found_from_any_node_and_followed_when_the_slot_moves() {
         let args: [&str; 0] = [];
         caller.call("count", &both, &keys, &args).await
     });
+    eventually("the call was refused during the migration", || {
+        let errors: String = nodes[0].run(&["INFO", "errorstats"]).unwrap();
+        errors.contains("TRYAGAIN") || errors.contains("ASK")
+    })
+    .await;
     let port = nodes[1].port.to_string();
     let migrate = ["MIGRATE", "127.0.0.1", &port, KEY, "0", "5000"];
     nodes[0].run::<()>(&migrate).unwrap();
