@@ -17,16 +17,25 @@ const ARGUMENTS: [&str; 6] = [
     "1000",
 ];
 
-/// So many nodes that know each other; the first owns all slots.
-async fn start<const N: usize>() -> [Server; N] {
+/// So many nodes that know each other. The first owns all slots, but one for each of the voters that
+/// follow it: a replica is promoted by the vote of most masters, and only masters with slots vote.
+async fn start<const N: usize>(voters: u16) -> [Server; N] {
     let mut nodes = Vec::new();
     for _ in 0..N {
         nodes.push(Server::start(&ARGUMENTS).await);
     }
-    let slots: Vec<String> = (0..16_384).map(|slot| slot.to_string()).collect();
-    let mut add = vec!["CLUSTER", "ADDSLOTS"];
-    add.extend(slots.iter().map(String::as_str));
-    nodes[0].run::<()>(&add).unwrap();
+    let ours = slot::of(KEY);
+    for (voter, node) in (0..=voters).zip(&nodes) {
+        let owns = |slot: &u16| match slot.wrapping_sub(ours) {
+            distance if (1..=voters).contains(&distance) => distance == voter,
+            _ => voter == 0,
+        };
+        let slots = (0..16_384).filter(owns).map(|slot| slot.to_string());
+        let slots: Vec<String> = slots.collect();
+        let mut add = vec!["CLUSTER", "ADDSLOTS"];
+        add.extend(slots.iter().map(String::as_str));
+        node.run::<()>(&add).unwrap();
+    }
     for node in &nodes[1..] {
         let port = node.port.to_string();
         nodes[0]
@@ -57,7 +66,7 @@ fn set_slot(on: &Server, what: &[&str]) {
 
 #[tokio::test]
 async fn the_owner_is_found_from_any_node_and_followed_when_the_slot_moves() {
-    let nodes = start::<2>().await;
+    let nodes = start::<2>(0).await;
     let link = open(&format!("redis+cluster://127.0.0.1:{}", nodes[1].port))
         .await
         .unwrap();
@@ -93,7 +102,7 @@ async fn the_owner_is_found_from_any_node_and_followed_when_the_slot_moves() {
 
 #[tokio::test]
 async fn a_slot_that_nobody_owns_is_waited_for() {
-    let nodes = start::<2>().await;
+    let nodes = start::<2>(0).await;
     let slot = slot::of(KEY).to_string();
     for node in &nodes {
         node.run::<()>(&["CLUSTER", "DELSLOTS", &slot]).unwrap();
@@ -111,7 +120,7 @@ async fn a_slot_that_nobody_owns_is_waited_for() {
 
 #[tokio::test]
 async fn a_scheme_of_the_wrong_kind_is_refused_with_the_right_one() {
-    let nodes = start::<2>().await;
+    let nodes = start::<2>(0).await;
     let error = refused(&nodes[0].url()).await;
     assert!(error.to_string().contains("redis+cluster://"), "{error}");
     let server = Server::start(&[]).await;
@@ -124,17 +133,7 @@ async fn a_scheme_of_the_wrong_kind_is_refused_with_the_right_one() {
 
 #[tokio::test]
 async fn a_master_that_was_killed_is_followed_to_its_replica() {
-    let mut nodes = start::<4>().await;
-    // A replica is promoted by the vote of most masters, and only masters with slots vote.
-    let ours = slot::of(KEY);
-    for voter in [1, 2] {
-        let slot = (ours + u16::try_from(voter).unwrap()).to_string();
-        let new = id(&nodes[voter]);
-        for node in [&nodes[voter], &nodes[0]] {
-            node.run::<()>(&["CLUSTER", "SETSLOT", &slot, "NODE", &new])
-                .unwrap();
-        }
-    }
+    let mut nodes = start::<4>(2).await;
     let master = id(&nodes[0]);
     nodes[3]
         .run::<()>(&["CLUSTER", "REPLICATE", &master])
