@@ -1,7 +1,6 @@
 //! The record of a task: its envelope, behind a head that repeats what scripts need of it.
 //!
-//! Written: `head NEWLINE envelope`. Stored: `seq TAB first-state TAB head NEWLINE envelope`. The fields of
-//! the head are separated by TABs, which no name and no key contains:
+//! `head NEWLINE envelope`. The fields of the head are separated by TABs, which no name and no key contains:
 //!
 //! `flag queue priority due enqueued retention crash-limit kind`, and with the flag `x`
 //! `key-ttl key-fate key schedule instant revision overlap misfire catch-up`, empty where there is none.
@@ -122,7 +121,7 @@ impl<'a> Stored<'a> {
             .and_then(|at| {
                 let (head, rest) = record.split_at_checked(at)?;
                 let head = std::str::from_utf8(head).ok()?;
-                (head.split('\t').count() >= 10).then_some((head, rest.get(1..)?))
+                (head.split('\t').count() >= 8).then_some((head, rest.get(1..)?))
             });
         match parts {
             Some((head, body)) => Self {
@@ -136,13 +135,6 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// The number of its admission.
-    pub(crate) fn seq(&self) -> u64 {
-        self.field(0)
-            .and_then(|seq| seq.parse().ok())
-            .unwrap_or_default()
-    }
-
     /// The envelope, if it can be read.
     pub(crate) fn envelope(&self) -> Result<Envelope> {
         decode_envelope(self.body)
@@ -154,15 +146,15 @@ impl<'a> Stored<'a> {
             return Ok(envelope);
         }
         let number = |at: usize| self.field(at).and_then(|text| text.parse().ok());
-        let kind = Kind::new(self.field(9).unwrap_or("undecodable"))?;
-        let enqueued_at = Timestamp::from_micros(number(6).unwrap_or_default());
+        let kind = Kind::new(self.field(7).unwrap_or("undecodable"))?;
+        let enqueued_at = Timestamp::from_micros(number(4).unwrap_or_default());
         let payload = Payload::bytes(self.body);
         let mut envelope = Envelope::new(id.clone(), kind, payload, enqueued_at);
-        if let Some(queue) = self.field(3) {
+        if let Some(queue) = self.field(1) {
             envelope.queue = QueueName::new(queue)?;
         }
-        envelope.priority = Priority::new(number(4).unwrap_or(5))?;
-        envelope.due_at = Timestamp::from_micros(number(5).unwrap_or_default());
+        envelope.priority = Priority::new(number(2).unwrap_or(5))?;
+        envelope.due_at = Timestamp::from_micros(number(3).unwrap_or_default());
         Ok(envelope)
     }
 
@@ -218,11 +210,8 @@ mod tests {
     #[test]
     fn a_stored_record_reads_back() {
         let envelope = envelope();
-        let mut stored = b"12\tp\t".to_vec();
-        stored.extend(encode_record(&envelope).unwrap());
-        let read = Stored::read(&stored);
-        assert_eq!(read.seq(), 12);
-        assert_eq!(read.envelope().unwrap(), envelope);
+        let stored = encode_record(&envelope).unwrap();
+        assert_eq!(Stored::read(&stored).envelope().unwrap(), envelope);
     }
 
     #[test]
@@ -232,12 +221,12 @@ mod tests {
             &b"garbage"[..],
             b"",
             b"\n",
-            b"1\tp\tp\tmail\t9\t7\t7\t0\t3\tk\ngarbage",
+            b"p\tmail\t9\t7\t7\t0\t3\tk\ngarbage",
         ] {
             let read = Stored::read(record).envelope_or_bytes(&id).unwrap();
             assert!(record.ends_with(read.payload.as_bytes()));
         }
-        let record = b"1\tp\tp\tmail\t9\t7\t7\t0\t3\tk\ngarbage";
+        let record = b"p\tmail\t9\t7\t7\t0\t3\tk\ngarbage";
         let read = Stored::read(record).envelope_or_bytes(&id).unwrap();
         assert_eq!((read.queue.as_str(), read.kind.as_str()), ("mail", "k"));
     }

@@ -105,7 +105,7 @@ impl Link {
         invocation: &Invocation<'_>,
     ) -> Result<Value> {
         let request = Request::One(invocation.command());
-        self.repeat(operation, &request, Some(invocation.script()))
+        self.repeat(operation, &request, &[invocation.script()])
             .await
     }
 
@@ -120,12 +120,33 @@ impl Link {
         };
         let script = invocation.script();
         let request = Request::durable(invocation.into_command(), replicas, timeout);
-        self.repeat(operation, &request, Some(script)).await
+        self.repeat(operation, &request, &[script]).await
+    }
+
+    /// Runs commands and then scripts in one transaction, durably, and answers what each script answered.
+    pub(crate) async fn transact(
+        &self,
+        operation: &'static str,
+        commands: Vec<Cmd>,
+        invocations: Vec<Invocation<'_>>,
+    ) -> Result<Vec<Value>> {
+        let scripts: Vec<_> = invocations.iter().map(Invocation::script).collect();
+        let invocations = invocations.into_iter().map(Invocation::into_command);
+        let request =
+            Request::transaction(commands, invocations.collect(), self.options.durability);
+        match self.repeat(operation, &request, &scripts).await? {
+            Value::Array(answers) => Ok(answers),
+            _ => Err(Error::new(
+                ErrorKind::Internal,
+                operation,
+                "redis answered a transaction with something else than a list",
+            )),
+        }
     }
 
     /// Runs a plain command.
     pub(crate) async fn command(&self, operation: &'static str, command: &Cmd) -> Result<Value> {
-        self.repeat(operation, &Request::One(command), None).await
+        self.repeat(operation, &Request::One(command), &[]).await
     }
 
     /// A connection of its own to the same master, for a blocking read. It has no timeout of its
@@ -184,7 +205,7 @@ impl Link {
         &self,
         operation: &'static str,
         request: &Request<'_>,
-        script: Option<&Script>,
+        scripts: &[&Script],
     ) -> Result<Value> {
         let deadline = Deadline::after(self.options.timeout);
         let mut backoff = Backoff::default();
@@ -209,22 +230,24 @@ impl Link {
             };
             let refusal = Refusal::read(&error, master.address());
             last = Some(Refusal::text(&error, master.address()));
-            match (refusal, script) {
-                (Refusal::Unknown, Some(script)) => {
-                    Self::load(&master, script, deadline)
-                        .await
-                        .map_err(|fault| fault.to_error(operation))?;
+            match refusal {
+                Refusal::Unknown if !scripts.is_empty() => {
+                    for script in scripts {
+                        Self::load(&master, script, deadline)
+                            .await
+                            .map_err(|fault| fault.to_error(operation))?;
+                    }
                     // Only a server that forgets at once makes us wait.
                     if std::mem::replace(&mut was_loaded, true) {
                         deadline.sleep(backoff.next_pause()).await;
                     }
                     continue;
                 }
-                (Refusal::Elsewhere { hint }, _) => {
+                Refusal::Elsewhere { hint } => {
                     master.discard(refusal::shown(&error), hint);
                 }
-                (Refusal::NotNow, _) => {}
-                (refusal @ (Refusal::Unknown | Refusal::Final(_)), _) => {
+                Refusal::NotNow => {}
+                refusal @ (Refusal::Unknown | Refusal::Final(_)) => {
                     let fault = refusal.into_fault(&error, master.address());
                     return Err(fault.to_error(operation));
                 }

@@ -5,28 +5,45 @@ use std::sync::LazyLock;
 use crate::link::Script;
 
 /// Puts a script together from its libraries and its own text.
+///
+/// What stands in `base` is used by every function of the others. Making a function costs Lua a walk
+/// over the locals that are captured around it, but not over those of an enclosing function: hence the
+/// function around all but `base`.
 macro_rules! script {
     ([$($library:literal),*], $name:literal) => {
         Script::new(concat!(
+            include_str!("scripts/lib/base.lua"),
+            "return (function()\n",
             $(include_str!(concat!("scripts/lib/", $library, ".lua")), "\n",)*
-            include_str!(concat!("scripts/", $name, ".lua"))
+            include_str!(concat!("scripts/", $name, ".lua")),
+            "\nend)()"
         ))
+    };
+}
+
+/// A script that stands alone.
+macro_rules! plain_script {
+    ($name:literal) => {
+        Script::new(include_str!(concat!("scripts/", $name, ".lua")))
     };
 }
 
 /// A script of the library `task`, which needs the others around it.
 macro_rules! task_script {
     ($name:literal $(, $more:literal)*) => {
-        script!(["base", "queue", "task", "key", "fire" $(, $more)*], $name)
+        script!(["queue", "task", "key", "fire" $(, $more)*], $name)
     };
 }
 
 /// Every script. What each takes and answers stands at its head, in `scripts/`.
 #[derive(Debug)]
 pub(crate) struct Scripts {
+    pub(crate) enqueue_plain: Script,
     pub(crate) enqueue: Script,
+    pub(crate) lease_plain: Script,
     pub(crate) lease: Script,
     pub(crate) renew: Script,
+    pub(crate) settle_plain: Script,
     pub(crate) settle: Script,
     pub(crate) sweep: Script,
     pub(crate) stats: Script,
@@ -51,9 +68,12 @@ pub(crate) struct Scripts {
 
 /// The scripts, put together and hashed once.
 pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+    enqueue_plain: plain_script!("enqueue_plain"),
     enqueue: task_script!("enqueue", "admit"),
+    lease_plain: plain_script!("lease_plain"),
     lease: task_script!("lease"),
     renew: task_script!("renew"),
+    settle_plain: plain_script!("settle_plain"),
     settle: task_script!("settle"),
     sweep: task_script!("sweep", "memo"),
     stats: task_script!("stats"),
@@ -62,9 +82,9 @@ pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     change: task_script!("change"),
     replay: task_script!("replay", "memo"),
     report: task_script!("report"),
-    queue: script!(["base", "queue"], "queue"),
+    queue: script!(["queue"], "queue"),
     remove_queue: task_script!("remove_queue"),
-    wake: script!(["base", "queue"], "wake"),
+    wake: script!(["queue"], "wake"),
     steps: task_script!("steps", "memo"),
     log: task_script!("log"),
     presence: task_script!("presence", "memo"),

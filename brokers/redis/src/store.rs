@@ -1,10 +1,12 @@
 //! The store: one link, one namespace, one clock.
 
 mod broker;
+mod enqueue;
 mod inspect;
 mod lease;
 mod ledger;
 mod record;
+mod settle;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::RedisOptions;
 use crate::args::Args;
-use crate::link::{Link, Script};
+use crate::link::{Invocation, Link, Script};
 use crate::script_set::SCRIPTS;
 use crate::server_clock::ServerClock;
 use crate::waiting::Waiting;
@@ -38,6 +40,7 @@ struct Inner {
     namespace: Namespace,
     prefix: String,
     keys: [Vec<u8>; 2],
+    tasks_key: String,
     clock: Arc<dyn Clock>,
     waiting: Waiting,
     /// What goes on beside the calls: waiting for wake-ups, and putting back what nobody received.
@@ -68,6 +71,7 @@ impl RedisStore {
             link,
             namespace,
             keys,
+            tasks_key: format!("{prefix}tasks"),
             clock,
             waiting: Waiting::default(),
             tasks: TaskTracker::new(),
@@ -114,7 +118,7 @@ impl RedisStore {
     }
 
     /// Runs a script that changes nothing that an answer promises.
-    async fn look(&self, operation: &'static str, script: &Script, args: Args) -> Result<Value> {
+    async fn look(&self, operation: &'static str, script: &Script, args: &Args) -> Result<Value> {
         let keys = [&self.inner.keys[0][..], &self.inner.keys[1][..]];
         let link = &self.inner.link;
         link.call(operation, script, &keys, args.as_slice()).await
@@ -126,6 +130,12 @@ impl RedisStore {
         let link = &self.inner.link;
         link.call_durably(operation, script, &keys, args.as_slice())
             .await
+    }
+
+    /// Begins a call of a script, as a part of a transaction.
+    fn invocation<'a>(&self, script: &'a Script, args: &Args) -> Invocation<'a> {
+        let keys = [&self.inner.keys[0][..], &self.inner.keys[1][..]];
+        script.invoke(&keys, args.as_slice())
     }
 
     /// The name of a key.
@@ -155,7 +165,7 @@ impl RedisStore {
         for queue in queues {
             args.push(queue.as_str());
         }
-        self.look("wake", &SCRIPTS.wake, args).await.map(drop)
+        self.look("wake", &SCRIPTS.wake, &args).await.map(drop)
     }
 }
 

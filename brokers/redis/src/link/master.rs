@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::deadline::Deadline;
 use super::value;
 use super::wire::Wire;
-use crate::options::Address;
+use crate::options::{Address, Durability};
 
 /// A master that answered, until it is discarded or a connection to it ends.
 #[derive(Debug)]
@@ -105,6 +105,22 @@ impl Master {
                 Some(Err(_)) => Sent::Lost,
                 None => Sent::Late,
             },
+            Request::Transaction {
+                commands,
+                results,
+                wait,
+            } => {
+                let wire = match wait {
+                    Some(_) => self.lane(),
+                    None => &self.main,
+                };
+                let replicas = wait.map(|(replicas, _)| replicas);
+                match deadline.limit(wire.send_all(commands)).await {
+                    Some(Ok(answers)) => transaction(answers, *results, replicas),
+                    Some(Err(_)) => Sent::Lost,
+                    None => Sent::Late,
+                }
+            }
         }
     }
 
@@ -127,20 +143,45 @@ pub(super) enum Request<'a> {
         replicas: u32,
         timeout: Duration,
     },
+    /// `MULTI`, commands of which the last so many are answered for, `EXEC`, and `WAIT` where asked.
+    Transaction {
+        commands: Pipeline,
+        results: usize,
+        wait: Option<(u32, Duration)>,
+    },
 }
 
 impl Request<'_> {
     pub(super) fn durable(command: Cmd, replicas: u32, timeout: Duration) -> Self {
         let mut commands = Pipeline::with_capacity(2);
-        let millis = u64::try_from(timeout.as_millis())
-            .unwrap_or(u64::MAX)
-            .max(1);
         commands.add_command(command);
-        commands.cmd("WAIT").arg(replicas).arg(millis);
+        add_wait(&mut commands, replicas, timeout);
         Self::Durable {
             commands,
             replicas,
             timeout,
+        }
+    }
+
+    pub(super) fn transaction(first: Vec<Cmd>, last: Vec<Cmd>, durability: Durability) -> Self {
+        let results = last.len();
+        let mut commands = Pipeline::with_capacity(first.len() + results + 3);
+        commands.cmd("MULTI");
+        for command in first.into_iter().chain(last) {
+            commands.add_command(command);
+        }
+        commands.cmd("EXEC");
+        let wait = match durability {
+            Durability::None => None,
+            Durability::Wait { replicas, timeout } => {
+                add_wait(&mut commands, replicas, timeout);
+                Some((replicas, timeout))
+            }
+        };
+        Self::Transaction {
+            commands,
+            results,
+            wait,
         }
     }
 
@@ -151,6 +192,7 @@ impl Request<'_> {
             Self::Durable {
                 replicas, timeout, ..
             } => (*replicas, *timeout),
+            Self::Transaction { wait, .. } => wait.unwrap_or_default(),
         };
         Error::new(
             ErrorKind::Timeout,
@@ -175,6 +217,40 @@ pub(super) enum Sent {
     Lost,
     /// Time is up; it may be run yet.
     Late,
+}
+
+fn add_wait(commands: &mut Pipeline, replicas: u32, timeout: Duration) {
+    let millis = u64::try_from(timeout.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
+    commands.cmd("WAIT").arg(replicas).arg(millis);
+}
+
+/// What became of a transaction: the answers of the last so many of its commands, or the first error.
+fn transaction(mut answers: Vec<Value>, results: usize, replicas: Option<u32>) -> Sent {
+    let confirmed = replicas.and_then(|_| answers.pop());
+    let executed = answers.pop();
+    // One that was refused while it was written aborts them all.
+    let mut answers = answers.into_iter();
+    if let Some(error) = answers.find(|answer| matches!(answer, Value::ServerError(_))) {
+        return Sent::Answer(error);
+    }
+    let mut executed = match executed {
+        Some(Value::Array(executed)) if executed.len() >= results => executed,
+        Some(error @ Value::ServerError(_)) => return Sent::Answer(error),
+        _ => return Sent::Lost,
+    };
+    let failed = executed
+        .iter()
+        .position(|answer| matches!(answer, Value::ServerError(_)));
+    let last = match failed {
+        Some(at) => executed.swap_remove(at),
+        None => Value::Array(executed.split_off(executed.len() - results)),
+    };
+    match (confirmed, replicas) {
+        (Some(confirmed), Some(replicas)) => durable(vec![last, confirmed], replicas),
+        _ => Sent::Answer(last),
+    }
 }
 
 fn durable(answers: Vec<Value>, replicas: u32) -> Sent {

@@ -2,7 +2,5 @@
 --
 -- ARGV[2] id
 -- answers its view, or nothing
-local id = arg()
-local task = load(id)
-if not task then return false end
-return view(task, call('HGET', TASKS, id))
+local task = load(arg())
+return task and view(task) or false

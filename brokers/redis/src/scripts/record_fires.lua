@@ -11,7 +11,7 @@ local answers, added = {}, {}
 local function record(schedule, id, instant, fire, task_id, envelope)
   if call('HEXISTS', fire_records_key(id), int(instant)) == 1 then return 'd' end
   if task_id then
-    local task, refusal = admit(task_id, envelope, take_numbers(1))
+    local task, refusal = admit(task_id, envelope)
     if task then
       fire.task, fire.enqueued = task_id, now
       schedule.fires = schedule.fires + 1

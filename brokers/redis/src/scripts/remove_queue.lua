@@ -5,28 +5,54 @@
 local queue, is_forced, budget = arg(), arg() == '1', tonumber(arg())
 if not call('ZSCORE', QUEUES, queue) then return -1 end
 local index = index_key(queue)
-if is_forced then
+
+-- What runs is left to end first.
+local function remove_idle(id)
+  local task = load(id)
+  if not task or task.st == 'a' then return false end
+  free_key(task)
+  remove(task)
+  budget = budget - 1
+  return true
+end
+
+local function remove_line(key)
+  while budget > 0 do
+    local places = call('LPOP', key, math.min(budget, 100))
+    if not places then return end
+    for _, place in ipairs(places) do
+      local number, id = match(place, '^(%d+) (.+)$')
+      local task = id and load(id)
+      if task and task.st == 'p' and int(task.number) == number then remove_idle(id) end
+    end
+  end
+end
+
+local function remove_indexed()
   local offset = 0
   while budget > 0 do
-    local ids = call('ZRANGE', index, offset, offset + 99)
-    if #ids == 0 then break end
+    local ids = call('ZRANGE', index, offset, offset + math.min(budget, 100) - 1)
+    if #ids == 0 then return end
     for _, id in ipairs(ids) do
-      local task = load(id)
-      if not task then
+      if not load(id) then
         call('ZREM', index, id)
-      elseif task.st == 'a' then
-        -- What runs is left to end first.
+      elseif not remove_idle(id) then
         offset = offset + 1
-      elseif budget > 0 then
-        free_key(task)
-        remove(task)
-        budget = budget - 1
       end
     end
   end
 end
+
+if is_forced then
+  for prio = 9, 0, -1 do remove_line(line_key(queue, prio)) end
+  remove_indexed()
+end
 finish_script()
-local left = call('ZCARD', index)
+local left = 0
+for _, held in ipairs(call('HMGET', queue_key(queue), 'scheduled', 'active', 'retry', 'completed', 'dead',
+  'cancelled', 'n0', 'n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', 'n8', 'n9')) do
+  left = left + (tonumber(held or 0) or 0)
+end
 if left > 0 then return left end
 for prio = 0, 9 do call('UNLINK', line_key(queue, prio), aside_key(queue, prio)) end
 call('UNLINK', queue_key(queue), index, dead_key(queue), wake_key(queue), keys_key(queue),

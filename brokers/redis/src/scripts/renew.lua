@@ -7,13 +7,15 @@ local answers = {}
 may_exceed_memory()
 for at = 3, #ARGV, 2 do
   local id, proof = ARGV[at], ARGV[at + 1]
-  local state = call('HGET', STATES, id)
-  local answer = 0
-  if state and proof_in(state) == proof then
+  local task, answer = held_by(id, proof), 0
+  if task then
+    -- From now on it lapses by itself.
+    if task.group then
+      end_lease(task)
+      save(task)
+    end
     call('ZADD', LEASES, until_, id)
-    answer = 1
-    if sub(state, 1, 1) == 'a' and load(id).cancel then answer = 2 end
-    loaded[id] = nil
+    answer = task.cancel and 2 or 1
   end
   answers[#answers + 1] = answer
 end

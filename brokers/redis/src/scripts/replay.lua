@@ -1,7 +1,6 @@
 -- Puts a finished task back in line.
 --
--- ARGV[2] id, [3] its record as it was read, [4] the record without seq and first state as it is to be,
--- [5] its queue from now on, [6] 1 to count failures and crashes from zero again, [7] its due time, or empty
+-- ARGV[2] id, [3] its record as it was read, [4] the record as it is to be, [5] its queue from now on, [6] 1 to count failures and crashes from zero again, [7] its due time, or empty
 -- answers as change, or K when its key is taken, or ~ when the record has changed since it was read
 local id, old, record, queue, is_reset, at = arg(), arg(), arg(), arg(), arg() == '1', tonumber(arg())
 local task = load(id)
@@ -23,7 +22,7 @@ end
 if task.key then claim_key(task, now + task.key_ttl) end
 call('ZREM', COMPLETIONS, id)
 if task.schedule then fire_reopened(task) end
-call('HSET', TASKS, id, int(task.seq) .. '\ts\t' .. record)
+call('HSET', TASKS, id, record)
 task.finished, task.reason, task.result, task.progress, task.cancel = nil, nil, nil, nil, nil
 if is_reset then task.failures, task.crashes, task.unknown = nil, nil, nil end
 task.passage = 'o'

@@ -3,9 +3,8 @@
 -- ARGV[2] id, [3] proof, [4] progress
 -- answers 1, or 0 where the proof is stale
 local id, proof, progress = arg(), arg(), arg()
-local state = call('HGET', STATES, id)
-if not state or proof_in(state) ~= proof then return 0 end
-local task = load(id)
+local task = held_by(id, proof)
+if not task then return 0 end
 task.progress = progress
 save(task)
 return 1

@@ -1,39 +1,11 @@
 -- Ends runs.
 --
--- ARGV[2…]  of each settlement: id, proof ("seq fence worker"), queue, verdict and start, and what the
+-- ARGV[2…]  of each settlement: id, proof ("seq fence worker"), verdict and start, and what the
 --           verdict takes. The verdict is a letter, followed by the instant of the start, if there was one:
 --           A acknowledge, a acknowledge with a result, R retry (instant, failure), B bury (reason,
---           failure), L release (instant or empty, cause), U set aside what cannot be read (reason, failure)
+--           failure), L release (instant or empty, cause), U set aside what cannot be read (queue, failure)
 -- answers   one text for each: the letter of its state now, or - where the proof was stale
 local answers = {}
-local ids, gone, known, indices = {}, {}, {}, {}
-
--- The states of the whole batch, read at once. What follows changes them, so each is used once.
-local places = {}
-local function survey()
-  local at = 2
-  while at <= #ARGV do
-    ids[#ids + 1] = ARGV[at]
-    places[#places + 1] = at
-    local verdict = sub(ARGV[at + 3], 1, 1)
-    at = at + (verdict == 'A' and 4 or verdict == 'a' and 5 or 6)
-  end
-  for first = 1, #ids, 1000 do
-    local found = call('HMGET', STATES, unpack(ids, first, math.min(first + 999, #ids)))
-    for n = 1, #found do known[first + n - 1] = found[n] end
-  end
-end
-
--- A first run of a task without key, origin and retention leaves nothing behind.
-local function acknowledge_plain(id, queue)
-  gone[#gone + 1] = id
-  local index = indices[queue]
-  if not index then
-    index = {}
-    indices[queue] = index
-  end
-  index[#index + 1] = id
-end
 
 local function acknowledge(task, started, result)
   count(task.queue, 'succeeded', 1)
@@ -79,9 +51,14 @@ local function put_back(task, started, at, cause)
   end)
 end
 
--- Sets aside what nobody could read. It never ran.
-local function set_aside(task, reason, failure)
-  finish(task, 'd', function() task.error, task.reason = failure, reason end)
+-- Sets aside what nobody could read. It never ran. A record without a head gets one.
+local function set_aside(task, queue, failure)
+  if task.is_broken then
+    task.queue = queue
+    local head = { 'p', queue, '5', int(now), int(now), '0', '3', 'undecodable' }
+    call('HSET', TASKS, task.id, table.concat(head, '\t') .. '\n' .. (call('HGET', TASKS, task.id) or ''))
+  end
+  finish(task, 'd', function() task.error, task.reason = failure, 'undecodable' end)
 end
 
 local function settle(task, verdict, started, first, second)
@@ -108,42 +85,15 @@ local function settle(task, verdict, started, first, second)
 end
 
 may_exceed_memory()
-survey()
-local seen = {}
-for n, id in ipairs(ids) do
-  local at = places[n]
-  local proof, queue, verdict = ARGV[at + 1], ARGV[at + 2], sub(ARGV[at + 3], 1, 1)
-  local state = known[n]
-  -- The same task again in one batch: what it was is no longer what it is.
-  if seen[id] then state = not gone[id] and call('HGET', STATES, id) end
-  if not state or proof_in(state) ~= proof or gone[id] then
-    answers[n] = '-'
-  elseif sub(state, 1, 1) == 'A' and (verdict == 'A' or verdict == 'a') then
-    acknowledge_plain(id, queue)
-    gone[id] = true
-    answers[n] = 'c'
-  else
-    local task = load(id)
-    if task then
-      local first, second = nil, nil
-      if verdict == 'a' then first = ARGV[at + 4] end
-      if verdict ~= 'A' and verdict ~= 'a' then first, second = ARGV[at + 4], ARGV[at + 5] end
-      answers[n] = settle(task, verdict, tonumber(sub(ARGV[at + 3], 2)), first, second)
-    else
-      answers[n] = '-'
-    end
-  end
-  seen[id] = true
-end
-if #gone > 0 then
-  call_with('HDEL', TASKS, gone)
-  call_with('HDEL', STATES, gone)
-  call_with('ZREM', LEASES, gone)
-  for queue, members in pairs(indices) do
-    call_with('ZREM', index_key(queue), members)
-    bump(queue, 'active', -#members)
-    count(queue, 'succeeded', #members)
-  end
+while true do
+  local id = arg()
+  if not id then break end
+  local proof, verdict, first, second = arg(), arg(), nil, nil
+  local letter, started = sub(verdict, 1, 1), tonumber(sub(verdict, 2))
+  if letter ~= 'A' then first = arg() end
+  if letter ~= 'A' and letter ~= 'a' then second = arg() end
+  local task = held_by(id, proof)
+  answers[#answers + 1] = task and settle(task, letter, started, first, second) or '-'
 end
 finish_script()
 return answers

@@ -6,8 +6,8 @@
 local what, id, fence, name, value, keep = arg(), arg(), tonumber(arg()), arg(), arg(), tonumber(arg())
 local step = read_step(id, name)
 if what == 'claim' then
-  local state = call('HGET', STATES, id)
-  if not state or proof_in(state) ~= value then return 'fenced' end
+  local task = held_by(id, value)
+  if not task then return 'fenced' end
   if step then
     if step.fence > fence then return 'fenced' end
     step.fence = fence
@@ -17,7 +17,6 @@ if what == 'claim' then
     end
   end
   write_step(id, name, { fence = fence, phase = 'c', ends = now + CLAIM })
-  local task = load(id)
   if mark(task, 's') then save(task) end
   return 'run'
 end

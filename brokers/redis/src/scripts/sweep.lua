@@ -34,22 +34,41 @@ local function take_back(task)
   end
 end
 
-local function reclaim()
+-- The tasks whose leases have ended, with when.
+local function lapsed_tasks()
   local ended = call('ZRANGEBYSCORE', LEASES, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, budget)
   local lapsed = {}
-  for at = 1, #ended, 2 do
-    local task = load(ended[at])
-    if task and task.st == 'a' then
-      lapsed[#lapsed + 1] = { task = task, at = tonumber(ended[at + 1]) }
-    else
-      call('ZREM', LEASES, ended[at])
-    end
+  local function add(id, group, at)
+    local task = load(id)
+    local is_held = task and task.st == 'a' and task.group == group
+    if is_held then lapsed[#lapsed + 1] = { task = task, at = at } end
+    return is_held
   end
+  for n = 1, #ended, 2 do
+    local member, at = ended[n], tonumber(ended[n + 1])
+    local group = match(member, '^#(%d+)$')
+    if group then
+      local held = 0
+      for _, id in ipairs(call('LRANGE', group_key(group), 0, -1)) do
+        if add(id, group, at) then held = held + 1 end
+      end
+      -- One whose count went wrong, or whose list is lost, must not come up for ever.
+      if held == 0 then drop_group(group) else call('HSET', GROUPS, group, held) end
+    elseif not add(member, nil, at) then
+      call('ZREM', LEASES, member)
+    end
+    if #lapsed >= budget then break end
+  end
+  return lapsed
+end
+
+local function reclaim()
+  local lapsed = lapsed_tasks()
   table.sort(lapsed, function(a, b)
     if a.at ~= b.at then return a.at < b.at end
     return a.task.seq < b.task.seq
   end)
-  for _, one in ipairs(lapsed) do take_back(one.task) end
+  for n = 1, math.min(#lapsed, budget) do take_back(lapsed[n].task) end
 end
 
 local function prune()

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidemill_shared::{
-    Admission, Broker, BuryReason, Capabilities, Demand, Envelope, Error, FailureRecord, Inspect,
-    Lease, LeaseToken, QueueName, QueueStats, Reclaimed, Renewal, Result, Settled, Settlement,
-    Swept, TaskId, Verdict,
+    Admission, Broker, Capabilities, Demand, Envelope, Error, Inspect, Lease, LeaseToken,
+    QueueName, QueueStats, Reclaimed, Renewal, Result, Settled, Settlement, Swept,
 };
 
 use super::RedisStore;
-use super::record::{bury_reason, state};
+use super::record::bury_reason;
 use crate::args::{Args, proof};
-use crate::head::{encode_record, micros, nonsense};
-use crate::reply::{Reply, write_payload};
+use crate::head::micros;
+use crate::reply::Reply;
 use crate::script_set::SCRIPTS;
 
 /// The largest payload that is taken: 1 MiB.
@@ -45,23 +44,7 @@ impl Broker for RedisStore {
     }
 
     async fn enqueue(&self, batch: Vec<Envelope>) -> Result<Vec<Admission>> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut args = self.args();
-        args.reserve(2 * batch.len());
-        for envelope in &batch {
-            envelope.check(MAX_PAYLOAD)?;
-            args.push(envelope.id.as_str());
-            args.push(encode_record(envelope)?);
-        }
-        let answer = self.change("enqueue", &SCRIPTS.enqueue, args).await?;
-        let mut answers = Reply::list("enqueue", answer)?;
-        let mut admissions = Vec::with_capacity(answers.len());
-        while !answers.is_done() {
-            admissions.push(admission(&answers.bytes()?)?);
-        }
-        Ok(admissions)
+        self.take_in(&batch).await
     }
 
     async fn lease(&self, demand: &Demand) -> Result<Vec<Lease>> {
@@ -93,24 +76,7 @@ impl Broker for RedisStore {
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut args = self.args();
-        args.reserve(4 * batch.len());
-        for settlement in &batch {
-            push_settlement(&mut args, settlement)?;
-        }
-        let answer = self.change("settle", &SCRIPTS.settle, args).await?;
-        let mut answers = Reply::list("settle", answer)?;
-        let mut settled = Vec::with_capacity(batch.len());
-        while !answers.is_done() {
-            settled.push(match answers.bytes()?.as_slice() {
-                b"-" => Settled::Stale,
-                letter => Settled::Done(state(letter).ok_or_else(|| nonsense("settle"))?),
-            });
-        }
-        Ok(settled)
+        self.end(&batch).await
     }
 
     async fn sweep(&self, budget: usize) -> Result<Swept> {
@@ -125,7 +91,7 @@ impl Broker for RedisStore {
         for queue in queues {
             args.push(queue.as_str());
         }
-        let answer = self.look("stats", &SCRIPTS.stats, args).await?;
+        let answer = self.look("stats", &SCRIPTS.stats, &args).await?;
         let mut rows = Reply::list("stats", answer)?;
         let mut stats = Vec::with_capacity(rows.len());
         while !rows.is_done() {
@@ -137,85 +103,6 @@ impl Broker for RedisStore {
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
     }
-}
-
-/// Reads what the script `enqueue` says of one envelope.
-fn admission(answer: &[u8]) -> Result<Admission> {
-    let wrong = || nonsense("enqueue");
-    let (letter, rest) = answer.split_first().ok_or_else(wrong)?;
-    let rest = std::str::from_utf8(rest).map_err(|_| wrong())?;
-    match letter {
-        b'A' => Ok(Admission::Admitted),
-        b'I' => Ok(Admission::IdConflict),
-        b'D' => Ok(Admission::Duplicate(TaskId::new(rest)?)),
-        b'Q' => Ok(Admission::QueueFull {
-            limit: rest.parse().map_err(|_| wrong())?,
-        }),
-        _ => Err(wrong()),
-    }
-}
-
-/// Adds a settlement to the arguments of the script `settle`.
-pub(super) fn push_settlement(args: &mut Args, settlement: &Settlement) -> Result<()> {
-    let Settlement {
-        token,
-        started_at,
-        verdict,
-    } = settlement;
-    let started = started_at.map(|at| at.as_micros().to_string());
-    let verdict_as = |letter: char| format!("{letter}{}", started.as_deref().unwrap_or_default());
-    push_token(args, token);
-    match verdict {
-        Verdict::Ack { result: None } => args.push(verdict_as('A')),
-        Verdict::Ack {
-            result: Some(result),
-        } => {
-            args.push(verdict_as('a'));
-            args.push(write_payload(result));
-        }
-        Verdict::Retry { at, failure: why } => {
-            args.push(verdict_as('R'));
-            args.push(at.as_micros().to_string());
-            args.push(failure(why)?);
-        }
-        Verdict::Bury {
-            reason,
-            failure: why,
-        } => {
-            args.push(verdict_as('B'));
-            args.push(reason.as_str());
-            args.push(failure(why)?);
-        }
-        Verdict::Release { at, cause } => {
-            args.push(verdict_as('L'));
-            args.push(at.map(|at| at.as_micros().to_string()).unwrap_or_default());
-            args.push(cause.as_str());
-        }
-    }
-    Ok(())
-}
-
-/// Adds the end of a lease whose task cannot be read.
-pub(super) fn push_unreadable(
-    args: &mut Args,
-    token: &LeaseToken,
-    why: &FailureRecord,
-) -> Result<()> {
-    push_token(args, token);
-    args.push("U");
-    args.push(BuryReason::Undecodable.as_str());
-    args.push(failure(why)?);
-    Ok(())
-}
-
-fn push_token(args: &mut Args, token: &LeaseToken) {
-    args.push(token.task.as_str());
-    args.push(proof(token));
-    args.push(token.queue.as_str());
-}
-
-fn failure(failure: &FailureRecord) -> Result<Vec<u8>> {
-    serde_json::to_vec(failure).map_err(|e| Error::invalid("settle", e.to_string()))
 }
 
 fn swept(mut answer: Reply) -> Result<Swept> {

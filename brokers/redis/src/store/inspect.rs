@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use tidemill_shared::{
     Attempt, Bulk, Change, Changed, Cursor, Error, ErrorKind, HistoryPoint, Inspect, LeaseToken,
-    Page, Payload, QueueName, Removed, Replay, Result, State, TaskFilter, TaskId, TaskRecord,
-    Timestamp, merge_patch,
+    Page, Payload, QueueName, Removed, Replay, Result, TaskFilter, TaskId, TaskRecord, Timestamp,
+    merge_patch,
 };
 
 use super::RedisStore;
@@ -60,7 +60,7 @@ impl Inspect for RedisStore {
 
     async fn get(&self, task: &TaskId) -> Result<Option<TaskRecord>> {
         let args = self.args().with(task.as_str());
-        match self.look("get", &SCRIPTS.get, args).await? {
+        match self.look("get", &SCRIPTS.get, &args).await? {
             redis::Value::Nil => Ok(None),
             view => {
                 let (_, record) = record("get", Reply::list("get", view)?)?;
@@ -210,16 +210,14 @@ impl RedisStore {
         before: Option<u64>,
         budget: usize,
     ) -> Result<(Vec<(u64, TaskRecord)>, Option<u64>)> {
-        let is_dead_only = filter.states == [State::Dead];
         let states: String = filter.states.iter().copied().map(letter).collect();
         let args = self
             .args()
             .with(before.map(|seq| seq.to_string()).unwrap_or_default())
             .number(budget)
             .with(states)
-            .with(filter.queue.as_ref().map_or("", QueueName::as_str))
-            .with(if is_dead_only { "dead" } else { "all" });
-        let answer = self.look("list", &SCRIPTS.list, args).await?;
+            .with(filter.queue.as_ref().map_or("", QueueName::as_str));
+        let answer = self.look("list", &SCRIPTS.list, &args).await?;
         let mut answer = Reply::list("list", answer)?;
         let next = answer.maybe_number()?;
         let mut found = Vec::with_capacity(answer.len());

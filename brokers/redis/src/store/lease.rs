@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redis::Value;
 use tidemill_shared::{
     Demand, Envelope, Error, ErrorKind, FailureRecord, Lease, LeaseToken, QueueName, ReleaseCause,
     Result, Settlement, TaskId, Timestamp, Verdict, WorkerId,
@@ -9,8 +10,8 @@ use tidemill_shared::{
 use tokio::sync::oneshot;
 
 use super::RedisStore;
-use super::broker::{MAX_BATCH, push_settlement, push_unreadable};
-use crate::args::Args;
+use super::broker::MAX_BATCH;
+use crate::args::{Args, locator};
 use crate::head::{Stored, micros, nonsense};
 use crate::reply::Reply;
 use crate::script_set::SCRIPTS;
@@ -97,26 +98,37 @@ impl RedisStore {
             args.push(wanted.queue.as_str());
             args.push(wanted.max.min(MAX_BATCH).to_string());
         }
-        let answer = self.look("lease", &SCRIPTS.lease, args).await?;
+        let mut answer = self.look("lease", &SCRIPTS.lease_plain, &args).await?;
+        if !matches!(answer, Value::Array(_)) {
+            answer = self.look("lease", &SCRIPTS.lease, &args).await?;
+        }
         let mut answer = Reply::list("lease", answer)?;
+        let next_due = answer.maybe_instant()?;
+        let mut places = Vec::with_capacity(answer.len() / 2);
+        while !answer.is_done() {
+            places.push((TaskId::new(answer.text()?)?, answer.text()?));
+        }
+        let records = self.records(&places).await?;
         let mut grants = Grants {
-            next_due: answer.maybe_instant()?,
-            leases: Vec::with_capacity(answer.len() / 3),
+            next_due,
+            leases: Vec::with_capacity(places.len()),
             had_unreadable: false,
         };
         let mut unreadable = Vec::new();
-        while !answer.is_done() {
-            let (id, record, numbers) = (answer.text()?, answer.bytes()?, answer.text()?);
+        for ((task, numbers), record) in places.into_iter().zip(records) {
             let stored = Stored::read(&record);
+            let place = Place {
+                task,
+                numbers: &numbers,
+                expires_at: now + demand.ttl,
+            };
             match stored.envelope() {
-                Ok(envelope) => {
-                    let mut lease = first_lease(stored.seq(), envelope, &demand.worker);
-                    lease.expires_at = now + demand.ttl;
-                    later_lease(&mut lease, &numbers)?;
-                    grants.leases.push(lease);
-                }
+                Ok(envelope) => grants.leases.push(place.lease(envelope, &demand.worker)?),
                 Err(error) => {
-                    unreadable.push(unreadable_lease(&id, &stored, &numbers, demand, &error)?)
+                    let envelope = stored.envelope_or_bytes(&place.task)?;
+                    let lease = place.lease(envelope, &demand.worker)?;
+                    let failure = FailureRecord::new("undecodable", error.to_string());
+                    unreadable.push((lease.token, failure));
                 }
             }
         }
@@ -126,88 +138,82 @@ impl RedisStore {
                 tasks = unreadable.len(),
                 "stored envelopes cannot be read; they are set aside as dead letters"
             );
-            let mut args = self.args();
-            for (token, failure) in &unreadable {
-                push_unreadable(&mut args, token, failure)?;
-            }
-            self.change("settle", &SCRIPTS.settle, args).await?;
+            self.set_aside(&unreadable).await?;
         }
         Ok(grants)
+    }
+
+    /// The records of what was leased. They do not pass through a script, which is slow with long texts.
+    async fn records(&self, places: &[(TaskId, String)]) -> Result<Vec<Vec<u8>>> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("HMGET");
+        command.arg(&self.inner.tasks_key);
+        for (task, _) in places {
+            command.arg(task.as_str());
+        }
+        let answer = self.link().command("lease", &command).await?;
+        let mut answer = Reply::list("lease", answer)?;
+        let mut records = Vec::with_capacity(places.len());
+        while !answer.is_done() {
+            records.push(answer.maybe_bytes()?.unwrap_or_default());
+        }
+        Ok(records)
     }
 
     async fn put_back(&self, leases: Vec<Lease>) -> Result<()> {
         if leases.is_empty() {
             return Ok(());
         }
-        let mut args = self.args();
-        for lease in leases {
-            let settlement = Settlement {
-                token: lease.token,
-                started_at: None,
-                verdict: Verdict::Release {
-                    at: None,
-                    cause: ReleaseCause::NotStarted,
-                },
-            };
-            push_settlement(&mut args, &settlement)?;
-        }
-        self.change("settle", &SCRIPTS.settle, args).await.map(drop)
+        let not_started = |lease: Lease| Settlement {
+            token: lease.token,
+            started_at: None,
+            verdict: Verdict::Release {
+                at: None,
+                cause: ReleaseCause::NotStarted,
+            },
+        };
+        let settlements: Vec<_> = leases.into_iter().map(not_started).collect();
+        self.end(&settlements).await.map(drop)
     }
 }
 
-/// The lease of a task that has no past.
-fn first_lease(seq: u64, envelope: Envelope, worker: &WorkerId) -> Lease {
-    Lease {
-        token: LeaseToken {
-            task: envelope.id.clone(),
-            queue: envelope.queue.clone(),
-            worker: worker.clone(),
-            fence: 1,
-            locator: seq,
-        },
-        attempt: 1,
-        failures: 0,
-        crashes: 0,
-        unknown_kind_releases: 0,
-        ready_at: envelope.due_at.max(envelope.enqueued_at),
-        expires_at: Timestamp::MIN,
-        envelope,
-    }
+/// A leased task, before its envelope is read.
+struct Place<'a> {
+    task: TaskId,
+    /// Its seq, and for a task with a past: fence, attempt, failures, crashes, releases for an unknown
+    /// kind, and when it became ready.
+    numbers: &'a str,
+    expires_at: Timestamp,
 }
 
-/// Fills in what the past of a task has left: fence, attempt, failures, crashes, releases for an unknown
-/// kind, and when it became ready.
-fn later_lease(lease: &mut Lease, numbers: &str) -> Result<()> {
-    if numbers.is_empty() {
-        return Ok(());
+impl Place<'_> {
+    fn lease(&self, envelope: Envelope, worker: &WorkerId) -> Result<Lease> {
+        let mut numbers = self.numbers.split(' ').map(str::parse::<i64>);
+        let mut next = |default: i64| match numbers.next() {
+            None => Ok(default),
+            Some(number) => number.map_err(|_| nonsense("lease")),
+        };
+        let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+        let is_plain = !self.numbers.contains(' ');
+        let ready_at = envelope.due_at.max(envelope.enqueued_at).as_micros();
+        let seq = next(0)?.unsigned_abs();
+        Ok(Lease {
+            token: LeaseToken {
+                task: self.task.clone(),
+                queue: envelope.queue.clone(),
+                worker: worker.clone(),
+                fence: next(1)?.unsigned_abs(),
+                locator: locator(seq, is_plain),
+            },
+            attempt: count(next(1)?),
+            failures: count(next(0)?),
+            crashes: count(next(0)?),
+            unknown_kind_releases: count(next(0)?),
+            ready_at: Timestamp::from_micros(next(ready_at)?),
+            expires_at: self.expires_at,
+            envelope,
+        })
     }
-    let wrong = || nonsense("lease");
-    let mut fields = numbers.split(' ');
-    let mut next = || -> Result<i64> {
-        let field = fields.next().ok_or_else(wrong)?;
-        field.parse().map_err(|_| wrong())
-    };
-    let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
-    lease.token.fence = u64::try_from(next()?).map_err(|_| wrong())?;
-    lease.attempt = count(next()?);
-    lease.failures = count(next()?);
-    lease.crashes = count(next()?);
-    lease.unknown_kind_releases = count(next()?);
-    lease.ready_at = Timestamp::from_micros(next()?);
-    Ok(())
-}
-
-/// The lease of a task that cannot be read, and why not.
-fn unreadable_lease(
-    id: &str,
-    stored: &Stored<'_>,
-    numbers: &str,
-    demand: &Demand,
-    error: &Error,
-) -> Result<(LeaseToken, FailureRecord)> {
-    let envelope = stored.envelope_or_bytes(&TaskId::new(id)?)?;
-    let mut lease = first_lease(stored.seq(), envelope, &demand.worker);
-    later_lease(&mut lease, numbers)?;
-    let failure = FailureRecord::new("undecodable", error.to_string());
-    Ok((lease.token, failure))
 }

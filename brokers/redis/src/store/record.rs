@@ -45,6 +45,7 @@ pub(super) fn bury_reason(name: &str) -> Option<BuryReason> {
 pub(super) fn record(operation: &'static str, mut view: Reply) -> Result<(u64, TaskRecord)> {
     let wrong = || nonsense(operation);
     let id = TaskId::new(view.text()?)?;
+    let seq = view.number()?;
     let stored = view.bytes()?;
     let stored = Stored::read(&stored);
     let state = state(&view.bytes()?).ok_or_else(wrong)?;
@@ -64,7 +65,7 @@ pub(super) fn record(operation: &'static str, mut view: Reply) -> Result<(u64, T
     record.progress = view.maybe_payload()?;
     record.cancel_requested = view.number::<u8>()? == 1;
     record.bury_reason = view.maybe_text()?.and_then(|name| bury_reason(&name));
-    Ok((stored.seq(), record))
+    Ok((seq, record))
 }
 
 fn failure(operation: &'static str, json: &[u8]) -> Result<FailureRecord> {

@@ -109,7 +109,7 @@ local function full(queue)
 end
 
 local function aside_member(task)
-  return format('%016.0f %s %s', task.seq, int(task.number), task.id)
+  return format('%016d %s %s', task.seq, int(task.number), task.id)
 end
 
 -- Puts a pending task into the line, at the place that its `ready` and `seq` give it.

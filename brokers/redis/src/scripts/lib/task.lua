@@ -1,22 +1,27 @@
 -- A task: what was enqueued, and the state that it is in.
 --
--- {prefix}tasks    HASH id → "seq TAB first-state TAB head NEWLINE envelope"; the head repeats what scripts
---                  need of the envelope
--- {prefix}states   HASH id → the state, once anything has happened to the task: a letter, for an active
---                  task its token and a NEWLINE, then a MessagePack map of what differs from the default
--- {prefix}index:{queue}   ZSET of ids by seq: every task of the queue
+-- {prefix}tasks    HASH id → "head NEWLINE envelope", as it came; the head repeats what scripts need of it
+-- {prefix}states   HASH id → the state: a letter, for an active task its proof and a NEWLINE, then a
+--                  MessagePack map of what differs from the default. P{seq} is the whole state of a task that was
+--                  due at once, has neither key, origin nor retention, and was never touched; A{seq} {group} that
+--                  of one that has been leased for the first time since.
+-- {prefix}index:{queue}   ZSET of ids by seq: the tasks of the queue, but for those in P, which are found in
+--                  their line, and those in A, which are found by their lease
 -- {prefix}due      ZSET of ids by due time: scheduled and retry, but for fires that the gate holds
--- {prefix}leases   ZSET of active ids by the end of their lease
+-- {prefix}leases   ZSET by the end of their lease: of "#number" for a group of tasks that were leased together, and
+--                  of ids for those that have been renewed since
+-- {prefix}group:{number} LIST of ids; {prefix}groups HASH number → how many of them are still held in it;
+--                  {prefix}group-owners HASH number → "worker start"
 -- {prefix}expiring ZSET of finished ids by the end of their retention
 -- {prefix}dead:{queue}    ZSET of dead letters by seq
 -- {prefix}attempts:{id}, {prefix}log:{id}, {prefix}steps:{id}   what goes with a task
 --
--- Letters: s scheduled, p pending, a active, A active and without a past, r retry, c completed, d dead,
--- x cancelled. Passage of a fire: o open, g gated, h held.
+-- Letters: s scheduled, p pending, a active, r retry, c completed, d dead, x cancelled. Passage of a fire:
+-- o open, g gated, h held.
 local COUNTED = { s = 'scheduled', a = 'active', r = 'retry', c = 'completed', d = 'dead', x = 'cancelled' }
 -- What a state keeps beside its letter, where it is not the default.
-local KEPT = { 'due', 'ready', 'attempt', 'failures', 'crashes', 'started', 'finished', 'worker', 'error',
-  'result', 'progress', 'cancel', 'reason', 'fence', 'unknown', 'passage', 'number', 'has' }
+local KEPT = { 'seq', 'due', 'ready', 'attempt', 'failures', 'crashes', 'started', 'finished', 'worker', 'error',
+  'result', 'progress', 'cancel', 'reason', 'fence', 'unknown', 'passage', 'number', 'has', 'group' }
 local MAX_ATTEMPTS = 100
 
 local function index_key(queue) return PREFIX .. 'index:' .. queue end
@@ -31,15 +36,14 @@ local STEP_AGES = PREFIX .. 'step-ages'
 local function read_head(task, record)
   local stop = find(record, '\n', 1, true)
   if not stop then return false end
-  local seq, first, flag, queue, prio, due, enqueued, retention, crash_limit, kind, rest = match(
-    sub(record, 1, stop - 1),
-    '^(%d+)\t(%a)\t(%a)\t([^\t]+)\t(%d)\t(-?%d+)\t(-?%d+)\t(%d+)\t(%d+)\t([^\t]+)(.*)$')
-  if not seq then return false end
-  task.seq, task.flag, task.queue, task.prio, task.kind = tonumber(seq), flag, queue, prio, kind
-  task.st, task.due, task.enqueued = first, tonumber(due), tonumber(enqueued)
+  local flag, queue, prio, due, enqueued, retention, crash_limit, kind, rest = match(sub(record, 1, stop - 1),
+    '^(%a)\t([^\t]+)\t(%d)\t(-?%d+)\t(-?%d+)\t(%d+)\t(%d+)\t([^\t]+)(.*)$')
+  if not flag then return false end
+  task.queue, task.prio, task.kind = queue, prio, kind
+  task.due, task.enqueued = tonumber(due), tonumber(enqueued)
   task.retention, task.crash_limit = tonumber(retention), tonumber(crash_limit)
   task.ready = math.max(task.due, task.enqueued)
-  task.number, task.passage, task.fence = task.seq, 'o', 0
+  task.passage, task.fence = 'o', 0
   if flag == 'x' then
     local ttl, fate, key, schedule, instant, revision, overlap, misfire, catch_up = match(rest,
       '^\t(%d*)\t(%a*)\t([^\t]*)\t([^\t]*)\t(-?%d*)\t(%d*)\t(%a?)\t(%a?)\t(%d*)$')
@@ -60,16 +64,17 @@ local function proof_of(task)
   return int(task.seq) .. ' ' .. int(task.fence) .. ' ' .. task.worker
 end
 
-local function proof_in(state)
-  return match(state, '^[aA]([^\n]*)\n')
-end
-
 local function read_state(task, state)
-  if not state then return end
   local letter, body = sub(state, 1, 1), nil
-  if letter == 'A' then
-    task.st, task.fence, task.attempt, task.number = 'a', 1, 1, task.seq
-    local worker, started = match(state, '^A%d+ %d+ ([^\n]*)\n(-?%d+)$')
+  if letter == 'P' then
+    task.st, task.seq, task.is_unindexed = 'p', tonumber(sub(state, 2)), true
+    task.number = task.seq
+    return
+  elseif letter == 'A' then
+    local seq, group = match(state, '^A(%d+) (%d+)$')
+    local worker, started = match(call('HGET', GROUP_OWNERS, group) or '', '^(%S+) (%S+)$')
+    task.st, task.seq, task.is_unindexed = 'a', tonumber(seq), true
+    task.number, task.fence, task.attempt, task.group = task.seq, 1, 1, group
     task.worker, task.started = worker, tonumber(started)
     return
   elseif letter == 'a' then
@@ -84,23 +89,23 @@ end
 -- Tasks that this script has looked at, so that everybody changes the same one.
 local loaded = {}
 
--- A record that is none is a task all the same, so that it can be set aside: in this queue, of a kind that
--- nobody has.
+-- A record that is none is a task all the same, so that it can be set aside. Which queue it is in, its
+-- place in the line knows.
 local function make_broken(task)
-  local seq = take_numbers(1)
-  task.seq, task.flag, task.queue, task.prio, task.kind = seq, 'p', 'default', '5', 'undecodable'
-  task.st, task.due, task.enqueued, task.ready = 'p', now, now, now
-  task.retention, task.crash_limit, task.number, task.passage, task.fence = 0, 3, seq, 'o', 0
+  task.is_broken = true
+  task.queue, task.prio, task.kind = 'default', '5', 'undecodable'
+  task.due, task.enqueued, task.ready = now, now, now
+  task.retention, task.crash_limit, task.passage, task.fence = 0, 3, 'o', 0
 end
 
 local function load(id)
   local task = loaded[id]
   if task then return not task.gone and task or nil end
-  local record = call('HGET', TASKS, id)
-  if not record then return nil end
+  local state = call('HGET', STATES, id)
+  if not state then return nil end
   task = { id = id }
-  if not read_head(task, record) then make_broken(task) end
-  read_state(task, call('HGET', STATES, id))
+  if not read_head(task, call('HGET', TASKS, id) or '') then make_broken(task) end
+  read_state(task, state)
   loaded[id] = task
   return task
 end
@@ -117,6 +122,39 @@ end
 
 local function save(task)
   call('HSET', STATES, task.id, state_text(task))
+  if task.is_unindexed then
+    call('ZADD', index_key(task.queue), int(task.seq), task.id)
+    task.is_unindexed = nil
+  end
+end
+
+-- The task of a proof that still holds its lease.
+local function held_by(id, proof)
+  local task = load(id)
+  return task and task.st == 'a' and proof_of(task) == proof and task or nil
+end
+
+local function group_key(group) return PREFIX .. 'group:' .. group end
+
+local function drop_group(group)
+  call('HDEL', GROUPS, group)
+  call('HDEL', GROUP_OWNERS, group)
+  call('UNLINK', group_key(group))
+  call('ZREM', LEASES, '#' .. group)
+end
+
+-- So many tasks of a group are not held in it any more. The last one takes it with it.
+local function leave_group(group, count)
+  if call('HINCRBY', GROUPS, group, -count) <= 0 then drop_group(group) end
+end
+
+local function end_lease(task)
+  if task.group then
+    leave_group(task.group, 1)
+    task.group = nil
+  else
+    call('ZREM', LEASES, task.id)
+  end
 end
 
 -- Whether it counts as an earlier run of its schedule that has not ended.
@@ -135,7 +173,7 @@ local function is_final(task)
   return st == 'c' or st == 'd' or st == 'x'
 end
 
--- Enters a task into every index of its state.
+-- Enters a task into every index of its state. Only the script `lease` makes a task active.
 local function link(task)
   local st = task.st
   if st == 'p' then
@@ -149,11 +187,9 @@ local function link(task)
         -- Whoever sleeps until the first one has to look at the clock again.
         if not first or task.due < tonumber(first) then wake(task.queue) end
       end
-    elseif st == 'a' then
-      call('ZADD', LEASES, int(task.until_), task.id)
     elseif st == 'd' then
       call('ZADD', dead_key(task.queue), int(task.seq), task.id)
-    else
+    elseif st ~= 'a' then
       call('ZADD', EXPIRING, int(task.finished + task.retention), task.id)
     end
   end
@@ -169,7 +205,7 @@ local function unlink(task)
     if st == 's' or st == 'r' then
       call('ZREM', DUE, task.id)
     elseif st == 'a' then
-      call('ZREM', LEASES, task.id)
+      end_lease(task)
     elseif st == 'd' then
       call('ZREM', dead_key(task.queue), task.id)
     else

@@ -58,7 +58,7 @@ impl Fires for RedisStore {
             .with(schedule.as_str())
             .with(latest.unwrap_or_else(|| "+inf".into()))
             .number(limit.clamp(1, MAX_PAGE));
-        let answer = self.look("fires", &SCRIPTS.list_fires, args).await?;
+        let answer = self.look("fires", &SCRIPTS.list_fires, &args).await?;
         let mut answer = Reply::list("fires", answer)?;
         let next = answer.maybe_instant()?.map(cursor_at);
         let mut items = Vec::with_capacity(answer.len());

@@ -29,7 +29,7 @@ impl Leadership for RedisStore {
 
     async fn leader(&self, shard: u32) -> Result<Option<Term>> {
         let args = self.args().with("ask").number(shard);
-        let answer = self.look("leader", &SCRIPTS.leadership, args).await?;
+        let answer = self.look("leader", &SCRIPTS.leadership, &args).await?;
         term("leader", shard, answer)
     }
 }

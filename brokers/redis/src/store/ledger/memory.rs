@@ -142,19 +142,19 @@ impl Presence for RedisStore {
         let json = json.map_err(|e| Error::invalid("announce", e.to_string()))?;
         let args = self.args().with("announce").with(record.id.as_str());
         let args = args.with(json).number(micros(ttl));
-        let answer = self.look("announce", &SCRIPTS.presence, args).await;
+        let answer = self.look("announce", &SCRIPTS.presence, &args).await;
         answer.map(drop)
     }
 
     async fn depart(&self, id: &WorkerId) -> Result<()> {
         let args = self.args().with("depart").with(id.as_str());
-        let answer = self.look("depart", &SCRIPTS.presence, args).await;
+        let answer = self.look("depart", &SCRIPTS.presence, &args).await;
         answer.map(drop)
     }
 
     async fn present(&self, role: Role) -> Result<Vec<PresenceRecord>> {
         let args = self.args().with("list");
-        let answer = self.look("present", &SCRIPTS.presence, args).await?;
+        let answer = self.look("present", &SCRIPTS.presence, &args).await?;
         let mut answer = Reply::list("present", answer)?;
         let mut found = Vec::with_capacity(answer.len());
         while !answer.is_done() {

@@ -51,7 +51,7 @@ impl Schedules for RedisStore {
 
     async fn schedule(&self, id: &ScheduleId) -> Result<Option<ScheduleRecord>> {
         let args = self.args().with("get").with(id.as_str());
-        let answer = self.look("schedule", &SCRIPTS.schedule, args).await?;
+        let answer = self.look("schedule", &SCRIPTS.schedule, &args).await?;
         schedule_record("schedule", answer)
     }
 
@@ -69,7 +69,7 @@ impl Schedules for RedisStore {
             let step = STEP.min(limit - items.len());
             let args = self.args().number(from).number(step);
             let script = &SCRIPTS.list_schedules;
-            let answer = self.look("schedules", script, args).await?;
+            let answer = self.look("schedules", script, &args).await?;
             let mut answer = Reply::list("schedules", answer)?;
             next = answer.maybe_number()?;
             while !answer.is_done() {

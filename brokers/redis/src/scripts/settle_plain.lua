@@ -1,0 +1,57 @@
+-- Acknowledges first runs of tasks without key, origin and retention, which leave nothing behind: what nearly
+-- every settlement is, without the libraries that the script `settle` has to bring along.
+--
+-- ARGV[2] queue, [3] worker, [4…] ids and seqs
+-- answers nothing when all are done; else a text for each: c completed, * the script `settle` has to look
+local call, sub, find = redis.call, string.sub, string.find
+local prefix = sub(KEYS[1], 1, -5)
+local worker = ARGV[3] .. ' '
+local ids, n = {}, 0
+for at = 4, #ARGV, 2 do
+  n = n + 1
+  ids[n] = ARGV[at]
+end
+local known = call('HMGET', prefix .. 'states', unpack(ids))
+-- Beyond maxmemory, what frees memory goes on: see `may_exceed_memory`.
+call('DEL', KEYS[2])
+local gone, ended, groups, left = {}, 0, {}, nil
+for at = 1, n do
+  local id, state, group = ids[at], known[at], nil
+  if state then
+    local start = 'A' .. ARGV[3 + 2 * at] .. ' '
+    if find(state, start, 1, true) == 1 then group = sub(state, #start + 1) end
+  end
+  if group and not groups[group] then
+    -- Whoever leased the group holds all of it.
+    local owner = call('HGET', prefix .. 'group-owners', group)
+    groups[group] = owner and find(owner, worker, 1, true) == 1 and 0 or -1
+  end
+  if group and groups[group] >= 0 and not gone[id] then
+    ended = ended + 1
+    gone[ended], gone[id] = id, true
+    groups[group] = groups[group] + 1
+  else
+    left = left or {}
+    left[at] = '*'
+  end
+end
+if ended > 0 then
+  call('HDEL', prefix .. 'tasks', unpack(gone))
+  call('HDEL', prefix .. 'states', unpack(gone))
+  for group, count in pairs(groups) do
+    if count > 0 and call('HINCRBY', prefix .. 'groups', group, -count) <= 0 then
+      call('HDEL', prefix .. 'groups', group)
+      call('HDEL', prefix .. 'group-owners', group)
+      call('UNLINK', prefix .. 'group:' .. group)
+      call('ZREM', prefix .. 'leases', '#' .. group)
+    end
+  end
+  local queue_key = prefix .. 'queue:' .. ARGV[2]
+  call('HINCRBY', queue_key, 'active', -ended)
+  call('HINCRBY', queue_key, 'succeeded', ended)
+  local minute = string.format('%d', math.floor(ARGV[1] / 60000000) * 60000000)
+  call('HINCRBY', prefix .. 'history:' .. ARGV[2], minute .. 'succeeded', ended)
+end
+if not left then return false end
+for at = 1, n do left[at] = left[at] or 'c' end
+return left

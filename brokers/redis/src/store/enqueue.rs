@@ -1,0 +1,119 @@
+//! Taking envelopes in.
+
+use redis::{Cmd, Value};
+use tidemill_shared::{Admission, Envelope, Result, TaskId, Timestamp};
+
+use super::RedisStore;
+use super::broker::{MAX_BATCH, MAX_PAYLOAD};
+use crate::args::Args;
+use crate::head::{encode_record, nonsense};
+use crate::reply::Reply;
+use crate::script_set::SCRIPTS;
+
+/// The line whose end a task joins at once, if it is as plain as most: due, without key, origin and
+/// retention.
+fn line_of(envelope: &Envelope, now: Timestamp) -> Option<(&str, u8)> {
+    let is_plain = envelope.due_at <= now
+        && envelope.key.is_none()
+        && envelope.origin.is_none()
+        && envelope.retention.is_zero();
+    is_plain.then(|| (envelope.queue.as_str(), envelope.priority.level()))
+}
+
+impl RedisStore {
+    /// Takes a batch in, in one transaction: what is plain and goes to the same line, in a row, by the
+    /// quick script, the rest by the thorough one.
+    pub(super) async fn take_in(&self, batch: &[Envelope]) -> Result<Vec<Admission>> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        for envelope in batch {
+            envelope.check(MAX_PAYLOAD)?;
+        }
+        let now = self.inner.clock.now();
+        let mut records = Vec::with_capacity(batch.len());
+        let mut calls = Vec::new();
+        let mut sizes = Vec::new();
+        let rows = batch.chunk_by(|a, b| line_of(a, now) == line_of(b, now));
+        for row in rows.flat_map(|row| row.chunks(MAX_BATCH)) {
+            let Some(line) = row.first().and_then(|one| line_of(one, now)) else {
+                let mut args = Args::at(now);
+                for envelope in row {
+                    args.push(envelope.id.as_str());
+                    args.push(encode_record(envelope)?);
+                }
+                calls.push(self.invocation(&SCRIPTS.enqueue, &args));
+                sizes.push(row.len());
+                continue;
+            };
+            let args = plain_args(row, line, now);
+            for envelope in row {
+                records.push(self.record_command(envelope)?);
+            }
+            calls.push(self.invocation(&SCRIPTS.enqueue_plain, &args));
+            sizes.push(row.len());
+        }
+        let answers = self.link().transact("enqueue", records, calls).await?;
+        let mut admissions = Vec::with_capacity(batch.len());
+        for (answer, size) in answers.into_iter().zip(sizes) {
+            read_admissions(answer, size, &mut admissions)?;
+        }
+        Ok(admissions)
+    }
+
+    /// Keeps a record, unless there is one under this id.
+    fn record_command(&self, envelope: &Envelope) -> Result<Cmd> {
+        let record = encode_record(envelope)?;
+        let mut command = Cmd::with_capacity(4, record.len() + 160);
+        command
+            .arg("HSETNX")
+            .arg(&self.inner.tasks_key)
+            .arg(envelope.id.as_str())
+            .arg(record);
+        Ok(command)
+    }
+}
+
+fn plain_args(row: &[Envelope], (queue, priority): (&str, u8), now: Timestamp) -> Args {
+    let ready = row.iter().map(|one| one.due_at.max(one.enqueued_at)).max();
+    let mut args = Args::at(now)
+        .with(queue)
+        .number(priority)
+        .number(ready.unwrap_or(now).as_micros());
+    args.reserve(row.len());
+    for envelope in row {
+        args.push(envelope.id.as_str());
+    }
+    args
+}
+
+/// Reads what a script says of a row: nothing means that all were admitted.
+fn read_admissions(answer: Value, size: usize, admissions: &mut Vec<Admission>) -> Result<()> {
+    if answer == Value::Nil {
+        admissions.extend(std::iter::repeat_n(Admission::Admitted, size));
+        return Ok(());
+    }
+    let mut answers = Reply::list("enqueue", answer)?;
+    if answers.len() != size {
+        return Err(nonsense("enqueue"));
+    }
+    while !answers.is_done() {
+        admissions.push(admission(&answers.bytes()?)?);
+    }
+    Ok(())
+}
+
+fn admission(answer: &[u8]) -> Result<Admission> {
+    let wrong = || nonsense("enqueue");
+    let (letter, rest) = answer.split_first().ok_or_else(wrong)?;
+    let rest = std::str::from_utf8(rest).map_err(|_| wrong())?;
+    match letter {
+        b'A' => Ok(Admission::Admitted),
+        b'I' => Ok(Admission::IdConflict),
+        b'D' => Ok(Admission::Duplicate(TaskId::new(rest)?)),
+        b'Q' => Ok(Admission::QueueFull {
+            limit: rest.parse().map_err(|_| wrong())?,
+        }),
+        _ => Err(wrong()),
+    }
+}
