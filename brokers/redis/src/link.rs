@@ -15,6 +15,7 @@ mod greeting;
 mod keeper;
 mod master;
 mod refusal;
+mod request;
 mod script;
 mod slot;
 mod state;
@@ -38,8 +39,9 @@ use deadline::Deadline;
 pub(crate) use dedicated::Dedicated;
 use fault::Fault;
 use keeper::Keeper;
-use master::{Master, Request, Sent};
+use master::Master;
 use refusal::Refusal;
+use request::{Request, Sent};
 pub(crate) use script::{Invocation, Script};
 pub(crate) use state::Changes;
 use state::State;
@@ -216,7 +218,7 @@ impl Link {
                 Sent::Answer(answer) => answer,
                 Sent::Short { confirmed } => {
                     master.doubt();
-                    return Err(request.short(operation, &master, confirmed));
+                    return Err(request.short(operation, master.address(), confirmed));
                 }
                 Sent::Lost => return Err(unknown(operation, &master, "the connection broke")),
                 Sent::Late => {

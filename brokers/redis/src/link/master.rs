@@ -2,17 +2,14 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use redis::{Cmd, Pipeline, Value};
-use tidemill_shared::{Error, ErrorKind, format_duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::Deadline;
-use super::value;
+use super::request::{self, Request, Sent};
 use super::wire::Wire;
-use crate::options::{Address, Durability};
+use crate::options::Address;
 
 /// A master that answered, until it is discarded or a connection to it ends.
 #[derive(Debug)]
@@ -101,7 +98,7 @@ impl Master {
             Request::Durable {
                 commands, replicas, ..
             } => match deadline.limit(self.lane().send_all(commands)).await {
-                Some(Ok(answers)) => durable(answers, *replicas),
+                Some(Ok(answers)) => request::durable(answers, *replicas),
                 Some(Err(_)) => Sent::Lost,
                 None => Sent::Late,
             },
@@ -116,7 +113,7 @@ impl Master {
                 };
                 let replicas = wait.map(|(replicas, _)| replicas);
                 match deadline.limit(wire.send_all(commands)).await {
-                    Some(Ok(answers)) => transaction(answers, *results, replicas),
+                    Some(Ok(answers)) => request::transaction(answers, *results, replicas),
                     Some(Err(_)) => Sent::Lost,
                     None => Sent::Late,
                 }
@@ -131,146 +128,4 @@ impl Master {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         &self.lanes[turn % self.lanes.len()]
     }
-}
-
-/// What is sent.
-#[derive(Debug)]
-pub(super) enum Request<'a> {
-    One(&'a Cmd),
-    /// A command and `WAIT`.
-    Durable {
-        commands: Pipeline,
-        replicas: u32,
-        timeout: Duration,
-    },
-    /// `MULTI`, commands of which the last so many are answered for, `EXEC`, and `WAIT` where asked.
-    Transaction {
-        commands: Pipeline,
-        results: usize,
-        wait: Option<(u32, Duration)>,
-    },
-}
-
-impl Request<'_> {
-    pub(super) fn durable(command: Cmd, replicas: u32, timeout: Duration) -> Self {
-        let mut commands = Pipeline::with_capacity(2);
-        commands.add_command(command);
-        add_wait(&mut commands, replicas, timeout);
-        Self::Durable {
-            commands,
-            replicas,
-            timeout,
-        }
-    }
-
-    pub(super) fn transaction(first: Vec<Cmd>, last: Vec<Cmd>, durability: Durability) -> Self {
-        let results = last.len();
-        let mut commands = Pipeline::with_capacity(first.len() + results + 3);
-        commands.cmd("MULTI");
-        for command in first.into_iter().chain(last) {
-            commands.add_command(command);
-        }
-        commands.cmd("EXEC");
-        let wait = match durability {
-            Durability::None => None,
-            Durability::Wait { replicas, timeout } => {
-                add_wait(&mut commands, replicas, timeout);
-                Some((replicas, timeout))
-            }
-        };
-        Self::Transaction {
-            commands,
-            results,
-            wait,
-        }
-    }
-
-    /// The error when too few replicas have it.
-    pub(super) fn short(&self, operation: &'static str, master: &Master, confirmed: u32) -> Error {
-        let (replicas, timeout) = match self {
-            Self::One(_) => (0, Duration::ZERO),
-            Self::Durable {
-                replicas, timeout, ..
-            } => (*replicas, *timeout),
-            Self::Transaction { wait, .. } => wait.unwrap_or_default(),
-        };
-        Error::new(
-            ErrorKind::Timeout,
-            operation,
-            format!(
-                "accepted by redis at {}, but confirmed by {confirmed} of {replicas} replicas within {}; the outcome is unknown, and repeating with the same ids is safe",
-                master.address,
-                format_duration(timeout)
-            ),
-        )
-    }
-}
-
-/// What became of it.
-#[derive(Debug)]
-pub(super) enum Sent {
-    /// This is the reply.
-    Answer(Value),
-    /// It was run, but too few replicas have it.
-    Short { confirmed: u32 },
-    /// The connection broke; it may have been run.
-    Lost,
-    /// Time is up; it may be run yet.
-    Late,
-}
-
-fn add_wait(commands: &mut Pipeline, replicas: u32, timeout: Duration) {
-    let millis = u64::try_from(timeout.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1);
-    commands.cmd("WAIT").arg(replicas).arg(millis);
-}
-
-/// What became of a transaction: the answers of the last so many of its commands, or the first error.
-fn transaction(mut answers: Vec<Value>, results: usize, replicas: Option<u32>) -> Sent {
-    let confirmed = replicas.and_then(|_| answers.pop());
-    let executed = answers.pop();
-    // One that was refused while it was written aborts them all.
-    let mut answers = answers.into_iter();
-    if let Some(error) = answers.find(|answer| matches!(answer, Value::ServerError(_))) {
-        return Sent::Answer(error);
-    }
-    let mut executed = match executed {
-        Some(Value::Array(executed)) if executed.len() >= results => executed,
-        Some(error @ Value::ServerError(_)) => return Sent::Answer(error),
-        _ => return Sent::Lost,
-    };
-    let failed = executed
-        .iter()
-        .position(|answer| matches!(answer, Value::ServerError(_)));
-    let last = match failed {
-        Some(at) => executed.swap_remove(at),
-        None => Value::Array(executed.split_off(executed.len() - results)),
-    };
-    match (confirmed, replicas) {
-        (Some(confirmed), Some(replicas)) => durable(vec![last, confirmed], replicas),
-        _ => Sent::Answer(last),
-    }
-}
-
-fn durable(answers: Vec<Value>, replicas: u32) -> Sent {
-    let mut answers = answers.into_iter();
-    let (Some(answer), Some(confirmed)) = (answers.next(), answers.next()) else {
-        return Sent::Lost;
-    };
-    // What was refused has nothing to replicate; why is what the caller needs to hear. Should WAIT
-    // itself be refused, that is the answer.
-    if matches!(answer, Value::ServerError(_)) {
-        return Sent::Answer(answer);
-    }
-    if matches!(confirmed, Value::ServerError(_)) {
-        return Sent::Answer(confirmed);
-    }
-    let confirmed = value::integer(&confirmed)
-        .and_then(|count| u32::try_from(count).ok())
-        .unwrap_or(0);
-    if confirmed < replicas {
-        return Sent::Short { confirmed };
-    }
-    Sent::Answer(answer)
 }
