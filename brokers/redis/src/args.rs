@@ -1,43 +1,70 @@
 //! Arguments of a script, after its keys.
 
+use std::fmt::Display;
+use std::io::Write;
+
 use tidemill_shared::{LeaseToken, Timestamp};
 
-/// What a script is given. The first is always the present instant.
+use crate::link::{Invocation, Script};
+
+/// What a script is given, one argument behind the other. The first is always the present instant.
 #[derive(Debug)]
-pub(crate) struct Args(Vec<Vec<u8>>);
+pub(crate) struct Args {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
 
 impl Args {
     pub(crate) fn at(now: Timestamp) -> Self {
-        Self(vec![now.as_micros().to_string().into_bytes()])
+        let args = Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        };
+        args.number(now.as_micros())
     }
 
-    pub(crate) fn with(mut self, value: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn push(&mut self, value: impl AsRef<[u8]>) {
+        self.bytes.extend_from_slice(value.as_ref());
+        self.ends.push(self.bytes.len());
+    }
+
+    pub(crate) fn with(mut self, value: impl AsRef<[u8]>) -> Self {
         self.push(value);
         self
     }
 
-    pub(crate) fn push(&mut self, value: impl Into<Vec<u8>>) {
-        self.0.push(value.into());
+    pub(crate) fn push_number(&mut self, value: impl Display) {
+        write!(self.bytes, "{value}").expect("writing to memory cannot fail");
+        self.ends.push(self.bytes.len());
     }
 
-    pub(crate) fn number(mut self, value: impl ToString) -> Self {
-        self.push(value.to_string());
+    pub(crate) fn number(mut self, value: impl Display) -> Self {
+        self.push_number(value);
         self
     }
 
     /// A text that may be absent: nothing, or the text behind a mark.
-    pub(crate) fn maybe(mut self, value: Option<&str>) -> Self {
-        self.push(value.map(|text| format!("={text}")).unwrap_or_default());
-        self
+    pub(crate) fn maybe(self, value: Option<&str>) -> Self {
+        self.with(value.map(|text| format!("={text}")).unwrap_or_default())
     }
 
     /// Makes room for so many more.
     pub(crate) fn reserve(&mut self, more: usize) {
-        self.0.reserve(more);
+        self.ends.reserve(more);
+        self.bytes.reserve(more * 24);
     }
 
-    pub(crate) fn as_slice(&self) -> &[Vec<u8>] {
-        &self.0
+    /// The call of a script with these keys.
+    pub(crate) fn call(&self, script: &'static Script, keys: &[&[u8]]) -> Invocation<'static> {
+        let mut invocation = script.prepare(keys, self.ends.len(), self.bytes.len());
+        let mut rest = self.bytes.as_slice();
+        let mut start = 0;
+        for end in &self.ends {
+            let (arg, after) = rest.split_at(end - start);
+            invocation.arg(arg);
+            (rest, start) = (after, *end);
+        }
+        invocation
     }
 }
 

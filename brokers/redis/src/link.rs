@@ -77,37 +77,13 @@ impl Link {
     }
 
     /// Runs a script, which is atomic. Sent by its hash; a server that lacks it is given the source.
-    pub(crate) async fn call<A: AsRef<[u8]> + Sync>(
-        &self,
-        operation: &'static str,
-        script: &Script,
-        keys: &[&[u8]],
-        args: &[A],
-    ) -> Result<Value> {
-        let invocation = script.invoke(keys, args);
-        self.invoke(operation, &invocation).await
-    }
-
-    /// The same, acknowledged by as many replicas as the options say.
-    pub(crate) async fn call_durably<A: AsRef<[u8]> + Sync>(
-        &self,
-        operation: &'static str,
-        script: &Script,
-        keys: &[&[u8]],
-        args: &[A],
-    ) -> Result<Value> {
-        let invocation = script.invoke(keys, args);
-        self.invoke_durably(operation, invocation).await
-    }
-
-    /// Runs a script with the arguments that were written into the invocation.
     pub(crate) async fn invoke(
         &self,
         operation: &'static str,
         invocation: &Invocation<'_>,
     ) -> Result<Value> {
         let request = Request::One(invocation.command());
-        self.repeat(operation, &request, &[invocation.script()])
+        self.repeat(operation, &request, Some(invocation.script()))
             .await
     }
 
@@ -122,7 +98,7 @@ impl Link {
         };
         let script = invocation.script();
         let request = Request::durable(invocation.into_command(), replicas, timeout);
-        self.repeat(operation, &request, &[script]).await
+        self.repeat(operation, &request, Some(script)).await
     }
 
     /// Runs commands and then scripts in one transaction, durably, and answers what each script answered.
@@ -132,23 +108,27 @@ impl Link {
         commands: Vec<Cmd>,
         invocations: Vec<Invocation<'_>>,
     ) -> Result<Vec<Value>> {
-        let scripts: Vec<_> = invocations.iter().map(Invocation::script).collect();
-        let invocations = invocations.into_iter().map(Invocation::into_command);
-        let request =
-            Request::transaction(commands, invocations.collect(), self.options.durability);
-        match self.repeat(operation, &request, &scripts).await? {
-            Value::Array(answers) => Ok(answers),
-            _ => Err(Error::new(
+        let last = invocations.iter().map(|one| one.command().clone());
+        let request = Request::transaction(commands, last.collect(), self.options.durability);
+        let Value::Array(mut answers) = self.repeat(operation, &request, None).await? else {
+            return Err(Error::new(
                 ErrorKind::Internal,
                 operation,
                 "redis answered a transaction with something else than a list",
-            )),
+            ));
+        };
+        // A script that the server did not know is run now; the others have been.
+        for (answer, invocation) in answers.iter_mut().zip(invocations) {
+            if matches!(answer, Value::ServerError(_)) {
+                *answer = self.invoke_durably(operation, invocation).await?;
+            }
         }
+        Ok(answers)
     }
 
     /// Runs a plain command.
     pub(crate) async fn command(&self, operation: &'static str, command: &Cmd) -> Result<Value> {
-        self.repeat(operation, &Request::One(command), &[]).await
+        self.repeat(operation, &Request::One(command), None).await
     }
 
     /// A connection of its own to the same master, for a blocking read. It has no timeout of its
@@ -207,7 +187,7 @@ impl Link {
         &self,
         operation: &'static str,
         request: &Request<'_>,
-        scripts: &[&Script],
+        script: Option<&Script>,
     ) -> Result<Value> {
         let deadline = Deadline::after(self.options.timeout);
         let mut backoff = Backoff::default();
@@ -232,24 +212,22 @@ impl Link {
             };
             let refusal = Refusal::read(&error, master.address());
             last = Some(Refusal::text(&error, master.address()));
-            match refusal {
-                Refusal::Unknown if !scripts.is_empty() => {
-                    for script in scripts {
-                        Self::load(&master, script, deadline)
-                            .await
-                            .map_err(|fault| fault.to_error(operation))?;
-                    }
+            match (refusal, script) {
+                (Refusal::Unknown, Some(script)) => {
+                    Self::load(&master, script, deadline)
+                        .await
+                        .map_err(|fault| fault.to_error(operation))?;
                     // Only a server that forgets at once makes us wait.
                     if std::mem::replace(&mut was_loaded, true) {
                         deadline.sleep(backoff.next_pause()).await;
                     }
                     continue;
                 }
-                Refusal::Elsewhere { hint } => {
+                (Refusal::Elsewhere { hint }, _) => {
                     master.discard(refusal::shown(&error), hint);
                 }
-                Refusal::NotNow => {}
-                refusal @ (Refusal::Unknown | Refusal::Final(_)) => {
+                (Refusal::NotNow, _) => {}
+                (refusal @ (Refusal::Unknown | Refusal::Final(_)), _) => {
                     let fault = refusal.into_fault(&error, master.address());
                     return Err(fault.to_error(operation));
                 }

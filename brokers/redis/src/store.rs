@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::RedisOptions;
 use crate::args::Args;
+use crate::checks;
 use crate::link::{Invocation, Link, Script};
 use crate::script_set::SCRIPTS;
 use crate::server_clock::ServerClock;
@@ -63,6 +64,7 @@ impl RedisStore {
         let prefix = format!("tidemill:{{{namespace}}}:");
         let keys = ["meta", "guard"].map(|name| format!("{prefix}{name}").into_bytes());
         let link = Arc::new(Link::open(options, &format!("{prefix}meta")).await?);
+        checks::examine(&link).await?;
         let clock = match clock {
             Some(clock) => clock,
             None => Arc::new(ServerClock::open(&link).await?),
@@ -118,24 +120,31 @@ impl RedisStore {
     }
 
     /// Runs a script that changes nothing that an answer promises.
-    async fn look(&self, operation: &'static str, script: &Script, args: &Args) -> Result<Value> {
-        let keys = [&self.inner.keys[0][..], &self.inner.keys[1][..]];
-        let link = &self.inner.link;
-        link.call(operation, script, &keys, args.as_slice()).await
+    async fn look(
+        &self,
+        operation: &'static str,
+        script: &'static Script,
+        args: &Args,
+    ) -> Result<Value> {
+        let invocation = self.invocation(script, args);
+        self.inner.link.invoke(operation, &invocation).await
     }
 
     /// Runs a script whose effect an answer promises: durably, at the level that the options say.
-    async fn change(&self, operation: &'static str, script: &Script, args: Args) -> Result<Value> {
-        let keys = [&self.inner.keys[0][..], &self.inner.keys[1][..]];
-        let link = &self.inner.link;
-        link.call_durably(operation, script, &keys, args.as_slice())
-            .await
+    async fn change(
+        &self,
+        operation: &'static str,
+        script: &'static Script,
+        args: Args,
+    ) -> Result<Value> {
+        let invocation = self.invocation(script, &args);
+        self.inner.link.invoke_durably(operation, invocation).await
     }
 
-    /// Begins a call of a script, as a part of a transaction.
-    fn invocation<'a>(&self, script: &'a Script, args: &Args) -> Invocation<'a> {
+    /// The call of a script on this namespace.
+    fn invocation(&self, script: &'static Script, args: &Args) -> Invocation<'static> {
         let keys = [&self.inner.keys[0][..], &self.inner.keys[1][..]];
-        script.invoke(&keys, args.as_slice())
+        args.call(script, &keys)
     }
 
     /// The name of a key.
@@ -173,6 +182,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.ended.cancel();
         self.tasks.close();
+        self.link.shut();
     }
 }
 

@@ -101,7 +101,9 @@ fn add_wait(commands: &mut Pipeline, replicas: u32, timeout: Duration) {
     commands.cmd("WAIT").arg(replicas).arg(millis);
 }
 
-/// What became of a transaction: the answers of the last so many of its commands, or the first error.
+/// What became of a transaction: the answers of the last so many of its commands, or the first error. A
+/// script that the server does not know leaves the others of its transaction done, so that this error
+/// stays among the answers.
 pub(super) fn transaction(mut answers: Vec<Value>, results: usize, replicas: Option<u32>) -> Sent {
     let confirmed = replicas.and_then(|_| answers.pop());
     let executed = answers.pop();
@@ -115,9 +117,9 @@ pub(super) fn transaction(mut answers: Vec<Value>, results: usize, replicas: Opt
         Some(error @ Value::ServerError(_)) => return Sent::Answer(error),
         _ => return Sent::Lost,
     };
-    let failed = executed
-        .iter()
-        .position(|answer| matches!(answer, Value::ServerError(_)));
+    let failed = executed.iter().position(
+        |answer| matches!(answer, Value::ServerError(error) if error.code() != "NOSCRIPT"),
+    );
     let last = match failed {
         Some(at) => executed.swap_remove(at),
         None => Value::Array(executed.split_off(executed.len() - results)),

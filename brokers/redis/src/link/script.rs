@@ -18,16 +18,6 @@ impl Script {
         Self { source, hash }
     }
 
-    /// A call with these keys and arguments.
-    pub(crate) fn invoke<A: AsRef<[u8]>>(&self, keys: &[&[u8]], args: &[A]) -> Invocation<'_> {
-        let bytes = args.iter().map(|arg| arg.as_ref().len()).sum();
-        let mut invocation = self.prepare(keys, args.len(), bytes);
-        for arg in args {
-            invocation.arg(arg.as_ref());
-        }
-        invocation
-    }
-
     /// A call with these keys, and room for so many arguments of so many bytes in all.
     pub(crate) fn prepare(&self, keys: &[&[u8]], args: usize, bytes: usize) -> Invocation<'_> {
         let key_bytes: usize = keys.iter().map(|key| key.len()).sum();
@@ -84,7 +74,8 @@ mod tests {
     #[test]
     fn an_invocation_names_the_hash_the_keys_and_the_arguments() {
         let script = Script::new("return 1");
-        let invocation = script.invoke(&[b"{a}k"], &["x", "yz"]);
+        let mut invocation = script.prepare(&[b"{a}k"], 2, 3);
+        invocation.arg("x").arg("yz");
         assert_eq!(
             invocation.command().get_packed_command(),
             b"*6\r\n$7\r\nEVALSHA\r\n$40\r\ne0e1f9fabfc9d4800c877a703b823ac0578ff8db\r\n$1\r\n1\r\n$4\r\n{a}k\r\n$1\r\nx\r\n$2\r\nyz\r\n"

@@ -16,9 +16,7 @@ pub(crate) struct Redis(pub(crate) &'static str);
 impl Harness for Redis {
     async fn fresh(&self) -> Box<dyn Fixture> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let url = std::env::var(self.0).unwrap_or_else(|_| {
-            panic!("{} is not set; run the tests by `cargo xtask test`", self.0)
-        });
+        let url = server(self.0);
         let clock = Arc::new(ManualClock::new(start()));
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let nanos = std::time::UNIX_EPOCH
@@ -33,6 +31,15 @@ impl Harness for Redis {
             store,
         })
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the servers of the tests are named by the environment"
+)]
+fn server(variable: &str) -> String {
+    let url = std::env::var(variable);
+    url.expect("the variable names a server; run the tests by `cargo xtask test`")
 }
 
 struct Space {

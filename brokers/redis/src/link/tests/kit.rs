@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::Value;
 use tidemill_shared::Result;
 
-use super::super::{Link, Script};
+use super::super::{Invocation, Link, Script};
 use super::server::Server;
 use crate::options::RedisOptions;
 
@@ -49,4 +49,42 @@ pub(super) fn count() -> Script {
 pub(super) async fn counted(link: &Link) -> Result<Value> {
     link.call("count", &count(), &[KEY.as_bytes()], &["1"])
         .await
+}
+
+impl Link {
+    /// Runs a script with these keys and arguments.
+    pub(crate) async fn call<A: AsRef<[u8]> + Sync>(
+        &self,
+        operation: &'static str,
+        script: &Script,
+        keys: &[&[u8]],
+        args: &[A],
+    ) -> Result<Value> {
+        let invocation = script.invoke(keys, args);
+        self.invoke(operation, &invocation).await
+    }
+
+    /// The same, acknowledged by as many replicas as the options say.
+    pub(crate) async fn call_durably<A: AsRef<[u8]> + Sync>(
+        &self,
+        operation: &'static str,
+        script: &Script,
+        keys: &[&[u8]],
+        args: &[A],
+    ) -> Result<Value> {
+        let invocation = script.invoke(keys, args);
+        self.invoke_durably(operation, invocation).await
+    }
+}
+
+impl Script {
+    /// A call with these keys and arguments.
+    pub(crate) fn invoke<A: AsRef<[u8]>>(&self, keys: &[&[u8]], args: &[A]) -> Invocation<'_> {
+        let bytes = args.iter().map(|arg| arg.as_ref().len()).sum();
+        let mut invocation = self.prepare(keys, args.len(), bytes);
+        for arg in args {
+            invocation.arg(arg.as_ref());
+        }
+        invocation
+    }
 }
