@@ -75,7 +75,7 @@ pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     renew: task_script!("renew"),
     settle_plain: plain_script!("settle_plain"),
     settle: task_script!("settle"),
-    sweep: task_script!("sweep", "memo"),
+    sweep: task_script!("sweep", "memo", "repair"),
     stats: task_script!("stats"),
     get: task_script!("get", "view"),
     list: task_script!("list", "view"),

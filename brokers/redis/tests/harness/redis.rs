@@ -15,6 +15,13 @@ pub(crate) struct Redis(pub(crate) &'static str);
 #[async_trait]
 impl Harness for Redis {
     async fn fresh(&self) -> Box<dyn Fixture> {
+        Box::new(self.space().await)
+    }
+}
+
+impl Redis {
+    /// An empty namespace.
+    pub(crate) async fn space(&self) -> Space {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let url = server(self.0);
         let clock = Arc::new(ManualClock::new(start()));
@@ -24,12 +31,12 @@ impl Harness for Redis {
             .expect("it is later than 1970");
         let namespace = format!("t{}-{}-{count}", process::id(), nanos.as_nanos());
         let store = open(&url, &namespace, &clock).await;
-        Box::new(Space {
+        Space {
             url,
             namespace,
             clock,
             store,
-        })
+        }
     }
 }
 
@@ -42,7 +49,8 @@ fn server(variable: &str) -> String {
     url.expect("the variable names a server; run the tests by `cargo xtask test`")
 }
 
-struct Space {
+/// One namespace of a server.
+pub(crate) struct Space {
     url: String,
     namespace: String,
     clock: Arc<ManualClock>,
@@ -55,6 +63,21 @@ async fn open(url: &str, namespace: &str, clock: &Arc<ManualClock>) -> RedisStor
     let clock = Arc::clone(clock) as _;
     let store = RedisStore::open(options, namespace, Some(clock)).await;
     store.expect("the store opens")
+}
+
+#[allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test program uses a part of it"
+)]
+impl Space {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
 }
 
 #[async_trait]

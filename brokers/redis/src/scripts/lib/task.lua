@@ -75,7 +75,8 @@ local function read_state(task, state)
     local worker, started = match(call('HGET', GROUP_OWNERS, group) or '', '^(%S+) (%S+)$')
     task.st, task.seq, task.is_unindexed = 'a', tonumber(seq), true
     task.number, task.fence, task.attempt, task.group = task.seq, 1, 1, group
-    task.worker, task.started = worker, tonumber(started)
+    -- Whoever deleted the owner of the group left no name.
+    task.worker, task.started = worker or 'unknown', tonumber(started)
     return
   elseif letter == 'a' then
     body = sub(state, find(state, '\n', 1, true) + 1)
