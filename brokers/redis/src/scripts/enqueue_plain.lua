@@ -2,7 +2,7 @@
 -- nearly every enqueue is, without the libraries that the script `enqueue` has to bring along. It runs in one
 -- transaction behind an HSETNX of each record: those do not pass through Lua, which is slow with long texts.
 --
--- ARGV[2] queue, [3] priority, [4] the latest instant at which one of them became ready, [5…] ids
+-- ARGV[2] queue, [3] priority, [4] the latest instant at which one of them became ready, [5…] ids, each once
 -- answers nothing when all are admitted, else a text for each: A admitted, I its id is taken, Q{limit} its
 --         queue is full
 local call, unpack = redis.call, unpack
@@ -22,22 +22,22 @@ if limit then
   room = tonumber(limit) - waiting
 end
 local seq = call('HINCRBY', KEYS[1], 'seq', n) - n
-local written, places, last, seen = {}, {}, 0, n > 1 and {} or nil
+local written, places, last = {}, {}, 0
 for at = 1, n do
   local id = ARGV[4 + at]
-  local is_taken = known[at] or (seen and seen[id])
-  if is_taken or last >= room then
+  if known[at] then
     answers = answers or {}
-    answers[at] = is_taken and 'I' or 'Q' .. limit
+    answers[at] = 'I'
+  elseif last >= room then
+    answers = answers or {}
+    answers[at] = 'Q' .. limit
     -- What the transaction has written before is nobody's record.
-    if not is_taken then call('HDEL', prefix .. 'tasks', id) end
+    call('HDEL', prefix .. 'tasks', id)
   else
-    if seen then seen[id] = true end
-    seq = seq + 1
     last = last + 1
     -- A number that is joined to a text has up to 14 digits; there will not be more admissions.
-    local number = seq .. ''
-    written[2 * last - 1], written[2 * last] = id, 'P' .. number
+    local number = (seq + last) .. ''
+    written[2 * last - 1], written[2 * last] = id, number
     places[last] = number .. ' ' .. id
   end
 end
@@ -47,7 +47,7 @@ if last > 0 then
   -- Their place is that of their arrival, also where another machine's clock is ahead of theirs.
   local ready, before = ARGV[4], settings[2] and tonumber(string.match(settings[2], '^%S+'))
   if before and before > tonumber(ready) then ready = string.format('%d', before) end
-  call('HSET', queue_key, 'e' .. prio, ready .. ' ' .. seq)
+  call('HSET', queue_key, 'e' .. prio, ready .. ' ' .. seq + last)
   if call('HINCRBY', queue_key, 'enqueued', last) == last then
     call('ZADD', prefix .. 'queues', 'NX', 0, queue)
   end

@@ -32,8 +32,9 @@ end
 -- Leases the task of a place in the line, unless it is a ghost.
 local function grant_place(number, id, state)
   if not state then return end
-  if sub(state, 1, 1) == 'P' then
-    if sub(state, 2) == number then hand_out(id, 'A' .. number .. ' ' .. group, number) end
+  -- The state of a plain task is its seq, which is the number of its place.
+  if state == number then
+    hand_out(id, number .. ' ' .. group, number)
     return
   end
   local task = load(id)

@@ -37,7 +37,7 @@ local function look(queue, room)
   if size == 0 and ready > 0 then return false end
   local known = size > 0 and call('HMGET', prefix .. 'states', unpack(ids, first + 1, first + size))
   for n = 1, size do
-    if known[n] ~= 'P' .. numbers[first + n] then return false end
+    if known[n] ~= numbers[first + n] then return false end
   end
   granted = first + size
   part.size, part.is_left = part.size + size, size < ready
@@ -66,7 +66,7 @@ local group = call('HINCRBY', KEYS[1], 'seq', 1) .. ''
 local state_end, written = ' ' .. group, {}
 for n = 1, granted do
   local id, number = ids[n], numbers[n]
-  written[2 * n - 1], written[2 * n] = id, 'A' .. number .. state_end
+  written[2 * n - 1], written[2 * n] = id, number .. state_end
   answer[2 * n], answer[2 * n + 1] = id, number
 end
 call('HSET', prefix .. 'states', unpack(written))

@@ -44,7 +44,7 @@ local function find_in_line(key)
     local states = call('HMGET', STATES, unpack(ids))
     for n = #places, 1, -1 do
       local number = match(places[n], '^%d+')
-      if states[n] == 'P' .. (number or '') and enough > 0 then
+      if number and states[n] == number and enough > 0 then
         found(ids[n], tonumber(number))
         enough = enough - 1
       end
@@ -64,7 +64,7 @@ local function find_plain_active()
     local last = math.min(first + 499, #held)
     local states = call('HMGET', STATES, unpack(held, first, last))
     for n = first, last do
-      local seq = tonumber(match(states[n - first + 1] or '', '^A(%d+)'))
+      local seq = tonumber(match(states[n - first + 1] or '', '^(%d+) %d+$'))
       if seq and seq < before then found(held[n], seq) end
     end
   end

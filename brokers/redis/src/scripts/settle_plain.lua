@@ -1,7 +1,7 @@
 -- Acknowledges first runs of tasks without key, origin and retention, which leave nothing behind: what nearly
 -- every settlement is, without the libraries that the script `settle` has to bring along.
 --
--- ARGV[2] queue, [3] worker, [4…] ids and seqs
+-- ARGV[2] queue, [3] worker, [4…] ids, each once, and seqs
 -- answers nothing when all are done; else a text for each: c completed, * the script `settle` has to look
 local call, sub, find = redis.call, string.sub, string.find
 local prefix = sub(KEYS[1], 1, -5)
@@ -14,22 +14,35 @@ end
 local known = call('HMGET', prefix .. 'states', unpack(ids))
 -- Beyond maxmemory, what frees memory goes on: see `may_exceed_memory`.
 call('DEL', KEYS[2])
-local gone, ended, groups, left = {}, 0, {}, nil
-for at = 1, n do
-  local id, state, group = ids[at], known[at], nil
-  if state then
-    local start = 'A' .. ARGV[3 + 2 * at] .. ' '
-    if find(state, start, 1, true) == 1 then group = sub(state, #start + 1) end
-  end
-  if group and not groups[group] then
-    -- Whoever leased the group holds all of it.
+local gone, ended, left = {}, 0, nil
+-- Of each group whether this worker has it, and how many of it end here.
+local owned, groups = {}, {}
+local last_group, last_end = nil, nil
+
+-- The group of a state, if this is the first run of a plain task with this seq.
+local function group_of(state, seq)
+  local start = seq .. ' '
+  if find(state, start, 1, true) ~= 1 then return nil end
+  local group = sub(state, #start + 1)
+  if owned[group] == nil then
     local owner = call('HGET', prefix .. 'group-owners', group)
-    groups[group] = owner and find(owner, worker, 1, true) == 1 and 0 or -1
+    owned[group] = owner and find(owner, worker, 1, true) == 1 or false
   end
-  if group and groups[group] >= 0 and not gone[id] then
+  return owned[group] and group or nil
+end
+
+for at = 1, n do
+  local id, state, seq, group = ids[at], known[at], ARGV[3 + 2 * at], nil
+  if state and last_end and state == seq .. last_end then
+    group = last_group
+  elseif state then
+    group = group_of(state, seq)
+    if group then last_group, last_end = group, ' ' .. group end
+  end
+  if group then
     ended = ended + 1
-    gone[ended], gone[id] = id, true
-    groups[group] = groups[group] + 1
+    gone[ended] = id
+    groups[group] = (groups[group] or 0) + 1
   else
     left = left or {}
     left[at] = '*'
@@ -39,7 +52,7 @@ if ended > 0 then
   call('HDEL', prefix .. 'tasks', unpack(gone))
   call('HDEL', prefix .. 'states', unpack(gone))
   for group, count in pairs(groups) do
-    if count > 0 and call('HINCRBY', prefix .. 'groups', group, -count) <= 0 then
+    if call('HINCRBY', prefix .. 'groups', group, -count) <= 0 then
       call('HDEL', prefix .. 'groups', group)
       call('HDEL', prefix .. 'group-owners', group)
       call('UNLINK', prefix .. 'group:' .. group)

@@ -2,11 +2,11 @@
 --
 -- {prefix}tasks    HASH id → "head NEWLINE envelope", as it came; the head repeats what scripts need of it
 -- {prefix}states   HASH id → the state: a letter, for an active task its proof and a NEWLINE, then a
---                  MessagePack map of what differs from the default. P{seq} is the whole state of a task that was
---                  due at once, has neither key, origin nor retention, and was never touched; A{seq} {group} that
---                  of one that has been leased for the first time since.
--- {prefix}index:{queue}   ZSET of ids by seq: the tasks of the queue, but for those in P, which are found in
---                  their line, and those in A, which are found by their lease
+--                  MessagePack map of what differs from the default. A bare "seq" is the state of a plain task:
+--                  it was due at once, has neither key, origin nor retention, and waits in its line. "seq group"
+--                  is that of one that has been leased since, for the first time.
+-- {prefix}index:{queue}   ZSET of ids by seq: the tasks of the queue, but for plain ones, which are found in
+--                  their line or by their lease
 -- {prefix}due      ZSET of ids by due time: scheduled and retry, but for fires that the gate holds
 -- {prefix}leases   ZSET by the end of their lease: of "#number" for a group of tasks that were leased together, and
 --                  of ids for those that have been renewed since
@@ -66,15 +66,13 @@ end
 
 local function read_state(task, state)
   local letter, body = sub(state, 1, 1), nil
-  if letter == 'P' then
-    task.st, task.seq, task.is_unindexed = 'p', tonumber(sub(state, 2)), true
+  local seq, group = match(state, '^(%d+) ?(%d*)$')
+  if seq then
+    task.st, task.seq, task.is_unindexed = 'p', tonumber(seq), true
     task.number = task.seq
-    return
-  elseif letter == 'A' then
-    local seq, group = match(state, '^A(%d+) (%d+)$')
+    if group == '' then return end
     local worker, started = match(call('HGET', GROUP_OWNERS, group) or '', '^(%S+) (%S+)$')
-    task.st, task.seq, task.is_unindexed = 'a', tonumber(seq), true
-    task.number, task.fence, task.attempt, task.group = task.seq, 1, 1, group
+    task.st, task.fence, task.attempt, task.group = 'a', 1, 1, group
     -- Whoever deleted the owner of the group left no name.
     task.worker, task.started = worker or 'unknown', tonumber(started)
     return
