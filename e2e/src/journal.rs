@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tidemill::{TaskId, Timestamp};
 
@@ -52,7 +53,7 @@ impl Journal {
     }
 
     /// Adds a line, and returns when the disk has it.
-    pub fn note(&self, entry: &Entry) -> Result {
+    pub fn note<T: Serialize>(&self, entry: &T) -> Result {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,6 +64,11 @@ impl Journal {
     /// Reads what is there. A line that a kill cut off is left out, as it was not acknowledged; a
     /// file that is not there is empty.
     pub fn read(path: &Path) -> Result<Vec<Entry>> {
+        Self::read_as(path)
+    }
+
+    /// The same, of lines of another kind.
+    pub fn read_as<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

@@ -4,6 +4,7 @@
 //! campaign (`cargo xtask campaign`). Every scenario is seeded, and every process that it starts is
 //! ended by its id, also when the scenario fails.
 
+pub mod faults;
 mod journal;
 mod process;
 mod programs;

@@ -1,0 +1,24 @@
+//! The fault campaign on Redis: servers, networks and processes that fail on purpose, and oracles that
+//! say whether what was promised was kept.
+//!
+//! Each row of the list of faults is one function, in the size that a [`Trial`] says: a few seconds
+//! with the tests, longer in `cargo xtask campaign redis-faults`. A feeder enqueues seeded tasks of
+//! four kinds, workers run them, and all write down what they do, on the disk, outside of the store.
+
+mod ledger;
+mod oracle;
+mod ports;
+mod program;
+mod proxy;
+mod redis;
+mod rows;
+mod scene;
+mod workload;
+
+pub use ledger::{Deed, Ledger, Line};
+pub use oracle::{Bounds, Finding};
+pub use proxy::{Proxy, Weather};
+pub use redis::{EVERY_SECOND, Redis};
+pub use rows::{ROWS, Row, row};
+pub use scene::{LEASE, PATIENCE, Scene, Trial};
+pub use workload::{Feeder, Point, Shift};

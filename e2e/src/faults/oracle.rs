@@ -1,0 +1,183 @@
+//! Reads the ledgers and the store, and says whether what was promised was kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use tidemill::{Connection, State, TaskId, Timestamp};
+
+use super::ledger::{Deed, Ledger, Line};
+use super::scene::PATIENCE;
+use crate::{Result, ensure, until};
+
+/// What a row allows.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// How many runs a task may have beyond those that it needs: one for each fault that hits it.
+    pub extra_runs_of_a_task: usize,
+    /// How many acknowledged tasks may be lost: none, but where a mode promises nothing.
+    pub lost: usize,
+    /// When the last fault was over, and how soon work has to go on.
+    pub recovery: Option<(Timestamp, Duration)>,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            extra_runs_of_a_task: 1,
+            lost: 0,
+            recovery: None,
+        }
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Finding {
+    /// Enqueues that were acknowledged.
+    pub acknowledged: usize,
+    /// Enqueues that were refused.
+    pub refused: usize,
+    /// Acknowledged tasks that neither ended nor are there.
+    pub lost: usize,
+    /// Runs beyond those that the tasks needed.
+    pub extra_runs: usize,
+    /// Effects beyond one for each task.
+    pub extra_effects: usize,
+    /// Dead letters.
+    pub buried: usize,
+    /// From the end of the last fault until a task that was enqueued after it had ended.
+    pub recovery: Option<Duration>,
+    /// What else there is to say.
+    pub note: String,
+}
+
+/// What the ledger says of one task.
+struct Story<'a>(&'a [Line]);
+
+impl Story<'_> {
+    fn count(&self, deed: Deed) -> usize {
+        self.0.iter().filter(|line| line.deed == deed).count()
+    }
+
+    fn has(&self, deed: Deed) -> bool {
+        self.count(deed) > 0
+    }
+
+    /// A task that fails once needs two runs.
+    fn extra_runs(&self) -> usize {
+        let is_failing = self
+            .0
+            .first()
+            .is_some_and(|line| line.task.starts_with("failing-"));
+        self.count(Deed::Started)
+            .saturating_sub(1 + usize::from(is_failing))
+    }
+
+    /// The first effect must be of no older attempt than one that was known before it.
+    fn is_in_order(&self) -> bool {
+        let effects = self.0.iter().filter(|line| line.deed == Deed::Effect);
+        effects.clone().is_sorted_by_key(|line| line.attempt)
+    }
+}
+
+/// When tasks ended that were acknowledged after this instant.
+pub(super) fn ended_after(tasks: &BTreeMap<String, Vec<Line>>, after: Timestamp) -> Vec<Timestamp> {
+    let end = |lines: &Vec<Line>| {
+        let acknowledged = lines.iter().find(|line| line.deed == Deed::Acknowledged)?;
+        let ended = lines.iter().find(|line| line.deed == Deed::Ended)?;
+        (acknowledged.at > after).then_some(ended.at.max(acknowledged.at))
+    };
+    tasks.values().filter_map(end).collect()
+}
+
+/// Waits until all is done, and judges.
+pub(super) async fn judge(folder: &Path, store: &Connection, bounds: &Bounds) -> Result<Finding> {
+    let (lost, buried) = drained(folder, store).await?;
+    let tasks = Ledger::read(folder)?;
+    let mut finding = Finding {
+        lost: lost.len(),
+        buried: buried.len(),
+        ..Finding::default()
+    };
+    for (id, lines) in &tasks {
+        let story = Story(lines);
+        finding.acknowledged += usize::from(story.has(Deed::Acknowledged));
+        finding.refused += usize::from(story.has(Deed::Refused));
+        finding.extra_runs += story.extra_runs();
+        finding.extra_effects += story.count(Deed::Effect).saturating_sub(1);
+        ensure(story.extra_runs() <= bounds.extra_runs_of_a_task, || {
+            format!("{id} has {} runs too many", story.extra_runs())
+        })?;
+        ensure(story.is_in_order(), || {
+            format!("an older attempt of {id} had its effect last")
+        })?;
+        // A refused task may never run: nobody was told that it would.
+        ensure(
+            !(story.has(Deed::Refused) && story.has(Deed::Started)),
+            || format!("{id} was refused, and has run"),
+        )?;
+    }
+    ensure(finding.lost <= bounds.lost, || {
+        format!("{} acknowledged tasks are lost: {lost:?}", finding.lost)
+    })?;
+    ensure(finding.extra_effects == 0, || {
+        format!("{} effects too many", finding.extra_effects)
+    })?;
+    if let Some((from, within)) = bounds.recovery {
+        let first = ended_after(&tasks, from).into_iter().min();
+        let first = first.ok_or("nothing has ended since the last fault")?;
+        let recovery = first.since(from);
+        finding.recovery = Some(recovery);
+        ensure(recovery <= within, || {
+            format!("work went on after {recovery:?}; expected at most {within:?}")
+        })?;
+    }
+    Ok(finding)
+}
+
+/// Waits until every acknowledged task has ended or is gone; answers which are gone, and which are
+/// dead letters.
+async fn drained(
+    folder: &Path,
+    store: &Connection,
+) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let mut left = BTreeMap::new();
+    let outcome = until("the backlog to be done", PATIENCE, async || {
+        left.clear();
+        let (mut lost, mut buried) = (BTreeSet::new(), BTreeSet::new());
+        let mut open = BTreeSet::new();
+        for (id, lines) in Ledger::read(folder)? {
+            let story = Story(&lines);
+            if story.has(Deed::Acknowledged) && !story.has(Deed::Ended) {
+                open.insert(id);
+            }
+        }
+        for id in open {
+            let inspect = store.broker.inspect().ok_or("no operator's view")?;
+            let Some(task) = inspect.get(&TaskId::new(&id)?).await? else {
+                lost.insert(id);
+                continue;
+            };
+            match task.state {
+                State::Dead => {
+                    buried.insert(id);
+                }
+                state => {
+                    left.insert(id, state);
+                }
+            }
+        }
+        // What ended between the two looks is not lost.
+        if !lost.is_empty() {
+            let tasks = Ledger::read(folder)?;
+            lost.retain(|id| {
+                let lines = tasks.get(id).map_or(&[][..], Vec::as_slice);
+                !Story(lines).has(Deed::Ended)
+            });
+        }
+        Ok(left.is_empty().then_some((lost, buried)))
+    })
+    .await;
+    outcome.map_err(|error| format!("{error}; {} are left: {left:?}", left.len()).into())
+}

@@ -1,0 +1,169 @@
+//! Workers that die, stall or are told to end.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::time::Instant;
+
+use crate::faults::ledger::Deed;
+use crate::faults::redis::{EVERY_SECOND, Redis};
+use crate::faults::scene::{LEASE, PATIENCE, Scene, Trial};
+use crate::faults::{Bounds, Finding, Ledger, Line};
+use crate::{Result, ensure, pause, until};
+
+/// How soon a task of a dead worker has to run again: the lease, two sweeps, and a second.
+const RERUN: Duration = LEASE.saturating_add(Duration::from_secs(3));
+
+/// F1: kill -9, again and again.
+pub(super) async fn killed(trial: &Trial) -> Result<Finding> {
+    let redis = Redis::start(&trial.folder, "redis", &EVERY_SECOND).await?;
+    let mut scene = Scene::start(trial, &redis.url(), 3).await?;
+    let mut random = StdRng::seed_from_u64(trial.seed);
+    let (start, mut kills) = (Instant::now(), Vec::new());
+    while start.elapsed() < trial.length {
+        pause(Duration::from_millis(random.random_range(300..1_500))).await;
+        let mut victim = scene
+            .workers
+            .remove(random.random_range(0..scene.workers.len()));
+        let id = victim.id();
+        kills.push((id, scene.now()));
+        victim.kill()?;
+        scene.worker(&[])?;
+    }
+    let last = kills.last().map(|(_, at)| *at).unwrap_or_default();
+    scene.at_work(last, 10).await?;
+    let folder = scene.folder().to_owned();
+    let bounds = Bounds {
+        // The limit of crashes: a task that was hit as often is a dead letter.
+        extra_runs_of_a_task: 3,
+        ..Bounds::default()
+    };
+    let mut finding = scene.finish(&bounds).await?;
+    let mut slowest = Duration::ZERO;
+    let mut interrupted = 0;
+    for lines in Ledger::read(&folder)?.values() {
+        for (victim, at) in &kills {
+            let mut of_victim = lines.iter().filter(|line| line.process == *victim);
+            let has_ended = lines
+                .iter()
+                .any(|line| line.deed == Deed::Ended && line.at <= *at);
+            let again = lines
+                .iter()
+                .find(|line| line.deed == Deed::Started && line.at > *at);
+            if let (Some(_), false, Some(again)) = (of_victim.next(), has_ended, again) {
+                interrupted += 1;
+                slowest = slowest.max(again.at.since(*at));
+            }
+        }
+    }
+    ensure(slowest <= RERUN, || {
+        format!("a task ran again after {slowest:?}; expected at most {RERUN:?}")
+    })?;
+    finding.recovery = Some(slowest);
+    finding.note = format!("{} kills, {interrupted} runs cut short", kills.len());
+    Ok(finding)
+}
+
+/// F2: the worker aborts itself; the next one finds the effect done.
+pub(super) async fn dies_after_effect(trial: &Trial) -> Result<Finding> {
+    let redis = Redis::start(&trial.folder, "redis", &[]).await?;
+    let mut scene = Scene::empty(trial, &redis.url());
+    scene.worker(&["--abort-after-effect"])?;
+    scene.feeder(&["--rate", "20"])?;
+    let mut victim = scene.workers.remove(0);
+    let status = victim.ended(PATIENCE).await?;
+    ensure(!status.success(), || "the worker did not abort".to_owned())?;
+    let died = scene.now();
+    scene.worker(&[])?;
+    let again = scene.seen(died, |line| line.deed == Deed::Spared).await?;
+    scene.at_work(died, 5).await?;
+    let rerun = again.at.since(died);
+    ensure(rerun <= RERUN, || format!("it ran again after {rerun:?}"))?;
+    let mut finding = scene.finish(&Bounds::default()).await?;
+    // The first run aborts the process, and the others of its lease go down with it.
+    ensure(finding.extra_runs >= 1, || "nothing ran twice".to_owned())?;
+    finding.recovery = Some(rerun);
+    Ok(finding)
+}
+
+/// F3: the late end of a run is refused, and changes nothing.
+pub(super) async fn paused_beyond_lease(trial: &Trial) -> Result<Finding> {
+    let redis = Redis::start(&trial.folder, "redis", &[]).await?;
+    let scene = Scene::start(trial, &redis.url(), 2).await?;
+    let pauses = 1 + trial.length.as_secs() / 10;
+    for _ in 0..pauses {
+        let victim = scene.workers[0].id();
+        // Any task that the victim has begun and not ended will do.
+        let held = held_by(&scene, victim).await?;
+        scene.workers[0].signal(Signal::SIGSTOP)?;
+        let stopped = scene.now();
+        let is_again =
+            |line: &Line| line.deed == Deed::Ended && line.task == held && line.process != victim;
+        let again = scene.seen(stopped, is_again).await;
+        scene.workers[0].signal(Signal::SIGCONT)?;
+        again?;
+        let continued = scene.now();
+        until("the late end to be refused", PATIENCE, async || {
+            Ok(scene.workers[0]
+                .errors()?
+                .contains("lease was lost")
+                .then_some(()))
+        })
+        .await?;
+        scene
+            .seen(continued, |line| {
+                line.process == victim && line.deed == Deed::Started
+            })
+            .await?;
+    }
+    let bounds = Bounds {
+        extra_runs_of_a_task: usize::try_from(pauses)?,
+        ..Bounds::default()
+    };
+    let mut finding = scene.finish(&bounds).await?;
+    finding.note = format!("{pauses} pauses; late ends were refused");
+    Ok(finding)
+}
+
+/// A task that this process is running, stopped at the moment when it was seen.
+async fn held_by(scene: &Scene, process: u32) -> Result<String> {
+    until("a task in mid-run", PATIENCE, async || {
+        let lines = scene.lines()?;
+        let open = lines.values().find(|lines| {
+            let last = lines.iter().rfind(|line| line.process == process);
+            lines[0].task.starts_with("slow-")
+                && last.is_some_and(|line| line.deed == Deed::Started)
+        });
+        Ok(open.map(|lines| lines[0].task.clone()))
+    })
+    .await
+}
+
+/// F4: nobody takes anything from a worker that comes back in time.
+pub(super) async fn paused_within_lease(trial: &Trial) -> Result<Finding> {
+    let redis = Redis::start(&trial.folder, "redis", &[]).await?;
+    let scene = Scene::start(trial, &redis.url(), 2).await?;
+    let start = Instant::now();
+    let mut pauses = 0;
+    while start.elapsed() < trial.length {
+        let victim = &scene.workers[pauses % 2];
+        victim.signal(Signal::SIGSTOP)?;
+        pause(LEASE / 2).await;
+        victim.signal(Signal::SIGCONT)?;
+        let continued = scene.now();
+        scene.at_work(continued, 10).await?;
+        pauses += 1;
+    }
+    let last = scene.now();
+    scene.at_work(last, 1).await?;
+    let bounds = Bounds {
+        extra_runs_of_a_task: 0,
+        recovery: Some((last, Duration::from_secs(2))),
+        ..Bounds::default()
+    };
+    let mut finding = scene.finish(&bounds).await?;
+    finding.note = format!("{pauses} pauses");
+    Ok(finding)
+}

@@ -1,0 +1,242 @@
+//! What the processes of a trial do: one enqueues, the others run what it enqueued.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
+use tidemill::{Client, Connection, ErrorKind, Jitter, RetryPolicy, Run, Task, TaskResult, Worker};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::ledger::{Deed, Ledger};
+use crate::Result;
+
+/// How many callers enqueue at once.
+const CALLERS: u32 = 4;
+
+/// The kinds of tasks. The id of a task begins with its kind.
+pub(super) const KINDS: [&str; 4] = ["fast", "slow", "blocking", "failing"];
+
+/// A process that enqueues.
+#[derive(Clone, Debug)]
+pub struct Feeder {
+    /// The first part of all ids, so that two feeders do not meet.
+    pub name: String,
+    /// The seed of the kinds.
+    pub seed: u64,
+    /// Tasks in a second.
+    pub rate: u32,
+    /// How many bytes of ballast a task carries.
+    pub ballast: usize,
+    /// How long tasks stay once they have ended.
+    pub retention: Duration,
+}
+
+/// How a worker fails on purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Point {
+    /// Not at all.
+    #[default]
+    None,
+    /// It aborts between the effect of a run and its end.
+    AfterEffect,
+}
+
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "fast")]
+struct Fast {
+    ballast: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "slow")]
+struct Slow {
+    millis: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "blocking")]
+struct Blocking {
+    millis: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "failing")]
+struct Failing {}
+
+impl Feeder {
+    /// Enqueues until the file is there, and then ends once every enqueue has been acknowledged or
+    /// refused. A call whose outcome is unknown is repeated with the same id.
+    pub async fn run(&self, connection: &Connection, folder: &Path, until: &Path) -> Result {
+        let ledger = Ledger::open(folder)?;
+        let callers = (0..CALLERS).map(|caller| self.call(caller, connection, &ledger, until));
+        // The first error ends them all.
+        futures::future::try_join_all(callers).await.map(drop)
+    }
+
+    async fn call(
+        &self,
+        caller: u32,
+        connection: &Connection,
+        ledger: &Ledger,
+        until: &Path,
+    ) -> Result {
+        let client = Client::new(connection).enqueue_timeout(Duration::from_secs(2));
+        let mut random = StdRng::seed_from_u64(self.seed.wrapping_add(caller.into()));
+        let pause = Duration::from_secs(1) * CALLERS / self.rate.max(1);
+        let mut next = Instant::now();
+        for number in 0_u64.. {
+            sleep_until(next).await;
+            next = (next + pause).max(Instant::now());
+            if until.exists() {
+                break;
+            }
+            let kind = KINDS[match random.random_range(0..20) {
+                0 => 1,
+                1 => 2,
+                2 => 3,
+                _ => 0,
+            }];
+            let id = format!("{kind}-{}-{caller}-{number}", self.name);
+            let millis = random.random_range(20..200);
+            let deed = self.enqueue(&client, kind, &id, millis).await?;
+            ledger.note(deed, &id, 0, "")?;
+        }
+        Ok(())
+    }
+
+    /// Enqueues one task until it is known what became of it.
+    async fn enqueue(&self, client: &Client, kind: &str, id: &str, millis: u64) -> Result<Deed> {
+        let retry = RetryPolicy {
+            initial: Duration::from_millis(50),
+            jitter: Jitter::None,
+            ..RetryPolicy::default()
+        };
+        let mut is_unknown = false;
+        loop {
+            let draft = match kind {
+                "slow" => client.enqueue(Slow { millis }),
+                "blocking" => client.enqueue(Blocking { millis }),
+                "failing" => client.enqueue(Failing {}),
+                _ => client.enqueue(Fast {
+                    ballast: "x".repeat(self.ballast),
+                }),
+            };
+            let outcome = draft
+                .id(id)
+                .retry(retry.clone())
+                .retention(self.retention)
+                .await;
+            let Err(error) = outcome else {
+                return Ok(Deed::Acknowledged);
+            };
+            tracing::info!(id, %error, kind = error.kind().as_str(), "an enqueue failed");
+            match error.kind() {
+                ErrorKind::Timeout => is_unknown = true,
+                ErrorKind::Unavailable => {}
+                ErrorKind::Conflict if is_unknown => return Ok(Deed::Acknowledged),
+                ErrorKind::Refused if !is_unknown => return Ok(Deed::Refused),
+                ErrorKind::Refused => {}
+                _ => return Err(format!("{id}: {error}").into()),
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Hands {
+    ledger: Ledger,
+    point: Point,
+}
+
+type Worked = Result<(), std::io::Error>;
+
+impl Hands {
+    fn begin(&self, run: &Run<Arc<Self>>) -> Worked {
+        self.note(Deed::Started, run)
+    }
+
+    fn end(&self, run: &Run<Arc<Self>>) -> Worked {
+        let (task, token) = (run.task_id().as_str(), run.idempotency_token());
+        let affected = self.ledger.affect(task, run.attempt(), token);
+        affected.map_err(std::io::Error::other)?;
+        if self.point == Point::AfterEffect {
+            std::process::abort();
+        }
+        self.note(Deed::Ended, run)
+    }
+
+    fn note(&self, deed: Deed, run: &Run<Arc<Self>>) -> Worked {
+        let (task, token) = (run.task_id().as_str(), run.idempotency_token());
+        let noted = self.ledger.note(deed, task, run.attempt(), token);
+        noted.map_err(std::io::Error::other)
+    }
+}
+
+async fn fast(_task: Fast, run: Run<Arc<Hands>>) -> TaskResult {
+    run.state().begin(&run)?;
+    Ok(run.state().end(&run)?)
+}
+
+async fn slow(task: Slow, run: Run<Arc<Hands>>) -> TaskResult {
+    run.state().begin(&run)?;
+    sleep(Duration::from_millis(task.millis)).await;
+    Ok(run.state().end(&run)?)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "handlers own their task and their run"
+)]
+fn blocking(task: Blocking, run: Run<Arc<Hands>>) -> TaskResult {
+    run.state().begin(&run)?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a handler that blocks is what this is"
+    )]
+    std::thread::sleep(Duration::from_millis(task.millis));
+    Ok(run.state().end(&run)?)
+}
+
+async fn failing(_task: Failing, run: Run<Arc<Hands>>) -> TaskResult {
+    run.state().begin(&run)?;
+    if run.attempt() == 1 {
+        return Err(std::io::Error::other("the first attempt fails").into());
+    }
+    Ok(run.state().end(&run)?)
+}
+
+/// A worker for what a [`Feeder`] enqueues.
+#[derive(Clone, Copy, Debug)]
+pub struct Shift {
+    /// How long its leases are.
+    pub lease: Duration,
+    /// How long runs may go on after it was told to end.
+    pub grace: Duration,
+    /// How it fails.
+    pub point: Point,
+}
+
+impl Shift {
+    /// Runs until it is told to end, and keeps the ledger in this folder.
+    pub async fn run(&self, connection: &Connection, folder: &Path) -> Result {
+        let (ledger, point) = (Ledger::open(folder)?, self.point);
+        Worker::new(connection)
+            .state(Arc::new(Hands { ledger, point }))
+            .queue("default", 1)
+            .concurrency(16)
+            .lease(self.lease)
+            .grace(self.grace)
+            .handle(fast)
+            .handle(slow)
+            .handle_blocking(blocking)
+            .handle(failing)
+            .build()?
+            .run()
+            .await?;
+        Ok(())
+    }
+}
