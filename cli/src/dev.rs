@@ -15,7 +15,7 @@ use tidemill::ledger::Schedules;
 use crate::context::{self, DEV_FOLDER, DEV_URL};
 use crate::output::{self, Out};
 use crate::problem::Problem;
-use crate::producer::Misses;
+use crate::producer::{Misses, Reloader};
 use crate::schedule::{apply_sources, spent, unserved};
 use crate::settings::{
     ProducerSettings, ScheduleSource, Settings, WorkerSettings, parse_source, try_producer,
@@ -86,6 +86,7 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
         output::warn(&format!("{doubt}; add it to [worker] queues"));
     }
     let banner = banner::text(&settings, &url, &sources);
+    let reloader = Reloader::new(&connection, settings.file.clone(), &sources)?;
     apply_sources(&connection, sources).await?;
 
     let (feed, events) = feed::channel();
@@ -122,7 +123,7 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
             row.log();
             events.missed(row);
         });
-        let (done, ()) = tokio::join!(roles, tell);
+        let (done, (), ()) = tokio::join!(roles, tell, reloader.run(&stop.well));
         ended.cancel();
         Ok(done.map(drop)?)
     };

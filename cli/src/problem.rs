@@ -70,6 +70,16 @@ impl Problem {
         self
     }
 
+    /// What went wrong, why, and what to do, for a log.
+    pub(crate) fn in_one_line(&self) -> String {
+        let (Self::Usage(report) | Self::Failed(report)) = self else {
+            return "nobody reads any more".into();
+        };
+        let parts = [&report.what].into_iter().chain(&report.causes);
+        let parts = parts.chain(&report.hint).map(String::as_str);
+        parts.collect::<Vec<_>>().join("; ")
+    }
+
     /// Puts the place of what is wrong in front of what is wrong.
     #[must_use]
     pub(crate) fn at(mut self, place: impl Display) -> Self {
@@ -124,11 +134,17 @@ fn remedy(error: &tidemill::Error) -> Option<&'static str> {
             Some("choose another path with --broker")
         }
         ErrorKind::Corrupt => {
-            Some("restore the file from a backup, or choose another path with --broker")
+            Some("restore the store from a backup, or choose another one with --broker")
         }
-        // A file that cannot be opened does not mend itself, unless somebody else writes it.
+        ErrorKind::Unavailable if error.operation() == "connect" => Some(
+            "check that the server runs, that this host may reach it, and what --broker or TIDEMILL_BROKER names",
+        ),
+        // A file that cannot be opened does not mend itself, unless somebody else writes it. A server
+        // may.
         ErrorKind::Unavailable
-            if error.operation() == "open" && !text.contains("another process") =>
+            if error.operation() == "open"
+                && !text.contains("another process")
+                && !text.contains("redis") =>
         {
             Some(
                 "check that this user may read and write the file and its folder, or choose another path with --broker",

@@ -1,6 +1,7 @@
 //! `tidemill producer`: turns schedules into tasks.
 
 mod missed;
+mod reload;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use clap::Args;
 use tidemill::{CancellationToken, Connection, Scheduler};
 
 pub(crate) use missed::{Missed, Misses};
+pub(crate) use reload::Reloader;
 
 use crate::context::{self, broker_url};
 use crate::problem::Problem;
@@ -50,17 +52,18 @@ pub(crate) fn scheduler(connection: &Connection, settings: &ProducerSettings) ->
 
 /// Runs until it is told to stop.
 pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<(), Problem> {
-    let sources = match &args.schedules {
+    let file = args.schedules.clone().or_else(|| settings.file.clone());
+    let sources = match &file {
         Some(path) => read_sources(path)?,
-        None => settings.schedules()?,
+        None => Vec::new(),
     };
-    let mut file = std::mem::take(&mut settings.producer);
+    let mut stated = std::mem::take(&mut settings.producer);
     let given = ProducerSettings {
-        horizon: over(args.horizon, &mut file.horizon),
-        lease: over(args.lease, &mut file.lease),
+        horizon: over(args.horizon, &mut stated.horizon),
+        lease: over(args.lease, &mut stated.lease),
     };
     // Before anything is applied: who is refused has changed nothing.
-    try_producer(&settings, &given, &file).await?;
+    try_producer(&settings, &given, &stated).await?;
     let url = broker_url(&settings)?;
     let connection = context::connect(&settings, &url).await?;
     if sources.is_empty() {
@@ -69,6 +72,7 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     for doubt in spent(&sources, connection.clock.now()) {
         tracing::warn!("{doubt}");
     }
+    let reloader = Reloader::new(&connection, file, &sources)?;
     apply_sources(&connection, sources).await?;
     let misses = Misses::default();
     let noted = misses.clone();
@@ -83,7 +87,8 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     };
     let clock = &*connection.clock;
     let work = async {
-        let (done, ()) = tokio::join!(schedule, misses.tell(clock, &ended, |row| row.log()));
+        let tell = misses.tell(clock, &ended, |row| row.log());
+        let (done, (), ()) = tokio::join!(schedule, tell, reloader.run(&stop.well));
         Ok(done?)
     };
     signals.guard(&stop, work).await

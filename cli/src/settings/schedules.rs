@@ -13,7 +13,7 @@ use crate::settings::file::{self, FileForm};
 use crate::settings::locate::{line_of, line_of_key, unknown, wrong_key};
 
 /// The schedules of one file, and the name under which they are owned.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ScheduleSource {
     /// `file:` and the file's name, unless the file says `source = "…"`.
     pub(crate) name: String,
