@@ -10,6 +10,7 @@
 
 mod compare;
 mod floor;
+mod pipeline;
 mod report;
 mod scenario;
 mod tally;
@@ -35,6 +36,8 @@ enum Command {
     Run(scenario::Settings),
     /// Alternates the store with a bare loop of the same work in SQLite, and prints the ratio.
     Compare(compare::Settings),
+    /// Alternates a worker on Redis with a bare pipeline of the same scripts, and prints the ratio.
+    Pipeline(pipeline::Settings),
     /// The other process of `run --scenario latency --across-processes`; not for people.
     #[command(hide = true)]
     Responder(scenario::Responder),
@@ -45,6 +48,7 @@ async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(settings) => settings.run().await,
         Command::Compare(settings) => settings.run().await,
+        Command::Pipeline(settings) => settings.run().await,
         Command::Responder(responder) => responder.run().await,
     };
     match outcome {

@@ -1,7 +1,7 @@
 //! One scenario on one store.
 
 mod delayed;
-mod drain;
+pub(crate) mod drain;
 mod enqueue;
 mod latency;
 mod lifecycle;
@@ -13,7 +13,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tidemill::{Connection, QueueName, SystemClock};
 
-use self::load::{Load, fill, worker};
+pub(crate) use self::load::fill;
+use self::load::{Load, worker};
 pub(crate) use latency::Responder;
 pub(crate) use lifecycle::cycle;
 

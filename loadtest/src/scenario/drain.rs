@@ -17,9 +17,25 @@ async fn nothing(task: Load, run: Run<Tally>) -> TaskResult {
 }
 
 pub(super) async fn run(settings: &Settings, connection: &Connection) -> Result<Report> {
-    let tally = Tally::of(settings.tasks);
     fill(connection, load::envelopes(0..settings.tasks)?).await?;
-    let worker = worker(connection, settings.concurrency)
+    let took = timed(connection, settings.tasks, settings.concurrency).await?;
+    let mut report = settings.report(
+        "drain",
+        "a worker runs down a backlog of tasks that do nothing",
+    );
+    report.fact("concurrency", settings.concurrency as u64);
+    report.rate("drained", settings.tasks, took);
+    Ok(report)
+}
+
+/// How long a worker takes for the backlog of the load, which it must run once each.
+pub(crate) async fn timed(
+    connection: &Connection,
+    tasks: usize,
+    concurrency: usize,
+) -> Result<Duration> {
+    let tally = Tally::of(tasks);
+    let worker = worker(connection, concurrency)
         .state(tally.clone())
         .handle(nothing)
         .build()?;
@@ -39,11 +55,5 @@ pub(super) async fn run(settings: &Settings, connection: &Connection) -> Result<
     let (ended, took) = tokio::join!(running, done);
     ended?;
     tally.check()?;
-    let mut report = settings.report(
-        "drain",
-        "a worker runs down a backlog of tasks that do nothing",
-    );
-    report.fact("concurrency", settings.concurrency as u64);
-    report.rate("drained", settings.tasks, took?);
-    Ok(report)
+    took
 }
