@@ -1,9 +1,12 @@
 //! The figures of docs/performance.md: every command is run, and what it says is written down.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use clap::Args;
+
+use crate::interrupts::Interrupts;
+use crate::services::{Measured, Source};
 use crate::step::{Outcome, command, root, run};
 
 const DOCUMENT: &str = "docs/performance.md";
@@ -74,6 +77,40 @@ const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "Redis: a worker beside a bare pipeline of its scripts",
+        about: "The two alternate on one server; the median turn of each counts. The pipeline sends the quick scripts and reads the records, \
+                from four loops on one connection; nothing decodes an envelope and nothing runs. `redis us` is the server's own processor time \
+                for a task. Server, worker and pipeline share the machine's cores. The second server appends to a file, `appendfsync everysec`.",
+        commands: &[
+            "tidemill-loadtest pipeline --broker redis://127.0.0.1:6379",
+            "tidemill-loadtest pipeline --broker redis://127.0.0.1:6380",
+        ],
+    },
+    Section {
+        title: "Redis: draining and enqueuing",
+        about: "As above for SQLite: a real worker, and callers that await each answer.",
+        commands: &[
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario drain --tasks 300000",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario drain --tasks 300000 --concurrency 1024",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario enqueue --tasks 50000 --callers 1",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario enqueue --tasks 300000 --callers 64",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario enqueue --tasks 400000 --batch 256",
+        ],
+    },
+    Section {
+        title: "Redis: latency",
+        about: "On an idle store, one task at a time; then at fixed rates; then tasks with due instants, none of which may be early.",
+        commands: &[
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario latency --tasks 2000",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario latency --tasks 2000 --across-processes",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario steady --rate 1000 --tasks 10000",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario steady --rate 10000 --tasks 100000",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario steady --rate 50000 --tasks 250000",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario delayed --tasks 10000 --over 10s",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario burst --tasks 100000",
+        ],
+    },
+    Section {
         title: "The next fire of an expression",
         about: "Also for expressions that fire once in decades.",
         commands: &["cargo bench --quiet -p tidemill-shared --bench next_fire"],
@@ -85,43 +122,80 @@ const SECTIONS: &[Section] = &[
     },
 ];
 
-/// Builds the load generator in release mode, runs every command in a fresh folder, and writes what
-/// stands below the mark.
-pub(crate) fn write() -> Outcome {
-    run(command("cargo", &["build", "--release", "-p", LOADTEST]))?;
-    let path = root().join(DOCUMENT);
-    let failed = |error: std::io::Error| vec![format!("{DOCUMENT}: {error}")];
-    let written = std::fs::read_to_string(&path).map_err(failed)?;
-    let Some((above, _)) = written.split_once(MARK) else {
-        return Err(vec![format!("{DOCUMENT} has no line {MARK:?}")]);
-    };
-    let mut text = format!("{above}{MARK}\nMachine: {}.\n", machine());
-    for section in SECTIONS {
-        println!("--- {}", section.title);
-        add(
-            &mut text,
-            &format!("\n## {}\n\n{}\n", section.title, section.about),
-        )?;
-        for shown in section.commands {
-            let output = output(shown)?;
-            add(
-                &mut text,
-                &format!("\n```console\n$ {shown}\n{output}```\n"),
-            )?;
-        }
+/// Which figures are taken.
+#[derive(Args)]
+pub(crate) struct Figures {
+    /// Only the sections whose titles contain one of these words; the others stay as they are.
+    words: Vec<String>,
+    #[command(flatten)]
+    source: Source,
+}
+
+impl Figures {
+    fn are_wanted(&self, title: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| title.contains(word.as_str()))
     }
-    std::fs::write(&path, text).map_err(failed)
+
+    /// Builds the load generator in release mode, runs every command in a fresh folder, and writes what
+    /// stands below the mark.
+    pub(crate) fn write(&self) -> Outcome {
+        run(command("cargo", &["build", "--release", "-p", LOADTEST]))?;
+        let path = root().join(DOCUMENT);
+        let failed = |error: std::io::Error| vec![format!("{DOCUMENT}: {error}")];
+        let written = std::fs::read_to_string(&path).map_err(failed)?;
+        let Some((above, before)) = written.split_once(MARK) else {
+            return Err(vec![format!("{DOCUMENT} has no line {MARK:?}")]);
+        };
+        let interrupts = Interrupts::listen()?;
+        let servers = Measured::start(&self.source, &interrupts)?;
+        let mut text = format!("{above}{MARK}\nMachine: {}.\n", machine());
+        for section in SECTIONS {
+            text.push_str(&if self.are_wanted(section.title) {
+                section.measured(&servers)?
+            } else {
+                section.as_written(before)
+            });
+        }
+        std::fs::write(&path, text).map_err(failed)
+    }
 }
 
-fn add(text: &mut String, more: &str) -> Outcome {
-    text.write_str(more)
-        .map_err(|error| vec![error.to_string()])
+impl Section {
+    fn heading(&self) -> String {
+        format!("\n## {}\n", self.title)
+    }
+
+    /// Runs the commands. What they say stands below each as it is shown.
+    fn measured(&self, servers: &Measured<'_>) -> Result<String, Vec<String>> {
+        println!("--- {}", self.title);
+        let mut text = format!("{}\n{}\n", self.heading(), self.about);
+        for shown in self.commands {
+            let output = output(shown, servers)?;
+            text.push_str(&format!("\n```console\n$ {shown}\n{output}```\n"));
+        }
+        Ok(text)
+    }
+
+    /// The section as it stands in the document, from its heading to the next one.
+    fn as_written(&self, document: &str) -> String {
+        let heading = self.heading();
+        let Some((_, rest)) = document.split_once(&heading) else {
+            return String::new();
+        };
+        let end = rest.find("\n## ").unwrap_or(rest.len());
+        let (section, _) = rest.split_at(end);
+        format!("{heading}{section}")
+    }
 }
 
-/// Runs a command as it is shown; the line for programs is left out.
-fn output(shown: &str) -> Result<String, Vec<String>> {
+/// Runs a command as it is shown, but on the servers that were started for it; the line for programs is
+/// left out.
+fn output(shown: &str, servers: &Measured<'_>) -> Result<String, Vec<String>> {
     let failed = |why: String| vec![format!("`{shown}`: {why}")];
-    let mut words = shown.split(' ');
+    let meant = shown
+        .replace("127.0.0.1:6379", &servers.memory)
+        .replace("127.0.0.1:6380", &servers.appending);
+    let mut words = meant.split(' ');
     let program = words.next().unwrap_or_default();
     let folder = std::env::temp_dir().join(format!("tidemill-figures-{}", std::process::id()));
     let (program, place) = if program == LOADTEST {
@@ -135,11 +209,12 @@ fn output(shown: &str) -> Result<String, Vec<String>> {
         .current_dir(place)
         .output()
         .map_err(|error| failed(error.to_string()))?;
-    // A file of one measurement must not be there for the next.
+    // A store of one measurement must not be there for the next.
     std::fs::remove_dir_all(&folder).or_else(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Ok(()),
         _ => Err(failed(error.to_string())),
     })?;
+    servers.empty()?;
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()));
     }

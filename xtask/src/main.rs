@@ -45,8 +45,8 @@ enum Command {
     Services(services::Source),
     /// Writes anew what documents take from the code: docs/behaviours.md, and quoted examples.
     Docs,
-    /// Measures everything in docs/performance.md anew, in about five minutes on an idle machine.
-    Figures,
+    /// Measures everything in docs/performance.md anew, in about ten minutes on an idle machine.
+    Figures(figures::Figures),
     /// The long forms of the tests with real processes; writes a report to docs/reports.
     Campaign(campaign::Campaign),
 }
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         Command::Test(test) => test.run(),
         Command::Services(source) => services::hold(&source),
         Command::Docs => quotes::write().and_then(|()| behaviours::write_table()),
-        Command::Figures => figures::write(),
+        Command::Figures(figures) => figures.write(),
         Command::Campaign(campaign) => campaign.run(),
     };
     report(outcome)

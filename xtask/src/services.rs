@@ -34,6 +34,7 @@ pub(crate) struct Source {
 /// Everything that runs for the tests. Dropping it ends every process and removes their files.
 pub(crate) struct Services<'a> {
     servers: Servers<'a>,
+    redis: String,
     variables: Vec<(&'static str, String)>,
 }
 
@@ -45,18 +46,16 @@ impl<'a> Services<'a> {
         let server = programs.server.display().to_string();
         let mut servers = Servers::new(programs, interrupts)?;
         // What takes its time in one part goes on while the next one is started.
-        let single = single::start(&mut servers)?;
+        let single = single::start(&mut servers, "single", &single::APPENDING)?;
         let mut cluster = Cluster::start(&mut servers)?;
         let mut set = ReplicaSet::start(&mut servers)?;
         cluster.join(&mut servers)?;
         set.watch(&mut servers)?;
         set.wait(&mut servers)?;
         cluster.wait(&mut servers)?;
+        let redis = format!("redis://{}", addresses(&[single]));
         let variables = vec![
-            (
-                "TIDEMILL_TEST_REDIS",
-                format!("redis://{}", addresses(&[single])),
-            ),
+            ("TIDEMILL_TEST_REDIS", redis.clone()),
             (
                 "TIDEMILL_TEST_REDIS_SENTINEL",
                 format!(
@@ -71,12 +70,56 @@ impl<'a> Services<'a> {
             ),
             ("TIDEMILL_TEST_REDIS_SERVER", server),
         ];
-        Ok(Self { servers, variables })
+        Ok(Self {
+            servers,
+            redis,
+            variables,
+        })
+    }
+
+    /// The URL of the one server that is neither watched nor part of a Cluster.
+    pub(crate) fn redis(&self) -> &str {
+        &self.redis
     }
 
     /// What tests read from their environment.
     pub(crate) fn variables(&self) -> &[(&'static str, String)] {
         &self.variables
+    }
+}
+
+/// Two servers to be measured: one that keeps everything in memory, and one that appends to a file.
+pub(crate) struct Measured<'a> {
+    servers: Servers<'a>,
+    ports: [u16; 2],
+    /// Where they are.
+    pub(crate) memory: String,
+    pub(crate) appending: String,
+}
+
+impl<'a> Measured<'a> {
+    pub(crate) fn start(source: &Source, interrupts: &'a Interrupts) -> Result<Self, Vec<String>> {
+        let programs = programs::find_or_install(source.redis_server.as_deref())?;
+        let mut servers = Servers::new(programs, interrupts)?;
+        let memory = single::start(&mut servers, "memory", &[])?;
+        let appending = single::start(&mut servers, "appending", &single::APPENDING)?;
+        Ok(Self {
+            servers,
+            ports: [memory, appending],
+            memory: addresses(&[memory]),
+            appending: addresses(&[appending]),
+        })
+    }
+
+    /// Throws away what they hold.
+    pub(crate) fn empty(&self) -> Outcome {
+        for port in self.ports {
+            let answer = self.servers.ask(port, &["flushall"]);
+            if !answer.starts_with("OK") {
+                return Err(vec![format!("Redis cannot be emptied: {answer}")]);
+            }
+        }
+        Ok(())
     }
 }
 

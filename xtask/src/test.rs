@@ -1,5 +1,6 @@
 //! Every test of the workspace, with the services that tests need.
 
+mod on_redis;
 mod runner;
 
 use clap::Args;
@@ -20,35 +21,34 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    /// Runs the examples in documents first and all other tests last, so that the last lines are the
-    /// runner's own summary.
+    /// Runs the examples in documents first, then the behaviours on Redis, and all tests last, so that
+    /// the last lines are the runner's own summary.
     pub(crate) fn run(&self) -> Outcome {
         let interrupts = Interrupts::listen()?;
         println!("the services that tests need are started");
         let services = Services::start(&self.source, &interrupts)?;
-        let run = |arguments: &[&str]| {
-            let variables = services.variables();
-            runner::run(arguments, variables, &interrupts)
+        let run = |arguments: &[&str], more: &[(&'static str, String)]| {
+            let variables = [services.variables(), more].concat();
+            runner::run(arguments, &variables, &interrupts)
         };
-        if self.words.is_empty() {
-            run(&["test", "--workspace", "--doc", "--quiet"])?;
-        }
-        if has_cargo("nextest") {
+        let (command, targets): (&[&str], &[&str]) = if has_cargo("nextest") {
             println!("the tests are run by cargo-nextest");
-            run(&with_words(
-                &["nextest", "run", "--profile", "ci"],
-                &[],
-                &self.words,
-            ))
+            (&["nextest", "run", "--profile", "ci"], &[])
         } else {
             println!("cargo-nextest is not installed, so the tests are run by cargo test");
-            let targets = ["--lib", "--bins", "--examples", "--tests"];
-            run(&with_words(
-                &["test", "--no-fail-fast"],
-                &targets,
-                &self.words,
-            ))
+            let targets = &["--lib", "--bins", "--examples", "--tests"];
+            (&["test", "--no-fail-fast"], targets)
+        };
+        if !self.words.is_empty() {
+            return run(&with_words(command, targets, &self.words), &[]);
         }
+        run(&["test", "--workspace", "--doc", "--quiet"], &[])?;
+        let behaviours = [command, &["--workspace"], on_redis::TARGETS, on_redis::BUT].concat();
+        let redis = (on_redis::STORE, services.redis().to_owned());
+        let on_redis = run(&behaviours, &[redis]);
+        interrupts.check()?;
+        // Whatever has failed on Redis, the others are run: who mends it wants to know all.
+        on_redis.and(run(&with_words(command, targets, &[]), &[]))
     }
 }
 

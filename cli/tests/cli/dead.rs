@@ -127,6 +127,7 @@ fn a_replay_by_id_touches_nothing_else() {
     assert_eq!(ids(&bench, "").len(), 1);
 }
 
+/// Behaviour 77: what goes is counted, and only goes when asked; `dead list -o json` exports it before.
 #[test]
 fn a_purge_wants_a_yes_and_removes_dead_letters_alone() {
     let bench = three();
