@@ -43,6 +43,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Problem> {
     let mut context = Context::open(settings, Missing::Refuse).await?;
     let system = context.broker().capabilities().system;
     report.good(format!("broker {} ({system})", without_secrets(&url)));
+    space(&context, &mut report).await?;
     queues(&context, &mut report).await?;
     people(&context, &mut served, &mut report).await?;
     for doubt in spent(&sources, context.clock().now()) {
@@ -78,6 +79,22 @@ impl Report {
         self.lines
             .push(format!("look  {}; {remedy}", what.as_ref()));
     }
+}
+
+/// A server answers under any namespace, so that a mistyped one looks like one that is new.
+async fn space(context: &Context, report: &mut Report) -> Result<(), Problem> {
+    let name = &context.settings.namespace;
+    let has_queues = !context.broker().stats(&[]).await?.is_empty();
+    let has_schedules = || Schedules::schedules(context.ledger(), None, 1);
+    if has_queues || !has_schedules().await?.items.is_empty() {
+        report.good(format!("namespace {name}"));
+    } else {
+        report.doubt(
+            format!("namespace {name} is empty"),
+            "if it should not be, check --namespace, TIDEMILL_NAMESPACE and the broker's URL",
+        );
+    }
+    Ok(())
 }
 
 async fn queues(context: &Context, report: &mut Report) -> Result<(), Problem> {

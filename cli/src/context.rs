@@ -39,7 +39,7 @@ impl Context {
             return Err(Problem::usage(
                 "memory: is seen by one process alone, and this one ends at once",
             )
-            .hint("use sqlite:PATH, which several processes share"));
+            .hint("use sqlite:PATH or redis://HOST, which several processes share"));
         }
         if missing == Missing::Refuse {
             // A wrong URL is told as such, though its file is missing too.
@@ -70,7 +70,7 @@ impl Context {
     pub(crate) fn inspect(&self) -> Result<&dyn Inspect, Problem> {
         self.connection.broker.inspect().ok_or_else(|| {
             Problem::usage("this broker cannot list, look up or change tasks")
-                .hint("use sqlite:PATH")
+                .hint("use sqlite:PATH or redis://HOST")
         })
     }
 }
@@ -84,8 +84,9 @@ pub(crate) fn broker_url(settings: &Settings) -> Result<String, Problem> {
         return Ok(DEV_URL.into());
     }
     Err(Problem::usage("no broker is named").hint(
-        "pass --broker sqlite:PATH, or set TIDEMILL_BROKER, or put broker = \"sqlite:PATH\" into \
-         tidemill.toml; or start `tidemill dev` in this folder, whose file is then found by itself",
+        "pass --broker with sqlite:PATH or redis://HOST, or set TIDEMILL_BROKER, or put \
+         broker = \"sqlite:PATH\" into tidemill.toml; or start `tidemill dev` in this folder, whose \
+         file is then found by itself",
     ))
 }
 
@@ -118,6 +119,11 @@ fn refuse_missing(url: &str) -> Result<(), Problem> {
     Err(Problem::failed(format!("the broker's file {path} does not exist")).hint(
         "check the path; `tidemill enqueue`, `worker`, `producer` and `schedule apply` make the file",
     ))
+}
+
+/// Whether a URL says who may come in: user and password in front of the host, or a setting.
+pub(crate) fn has_secrets(url: &str) -> bool {
+    url.contains("://") && (url.contains('@') || url.contains("password="))
 }
 
 /// A URL as it may be shown: without user and password, and without its settings.

@@ -91,5 +91,5 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
         let (done, (), ()) = tokio::join!(schedule, tell, reloader.run(&stop.well));
         Ok(done?)
     };
-    signals.guard(&stop, work).await
+    Box::pin(signals.guard(&stop, work)).await
 }

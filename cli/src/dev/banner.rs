@@ -1,7 +1,7 @@
 //! What `dev` says at its start.
 
 use crate::clean;
-use crate::context::{DEV_URL, without_secrets};
+use crate::context::{DEV_URL, has_secrets, without_secrets};
 use crate::output::counted;
 use crate::settings::{ScheduleSource, Settings};
 
@@ -23,12 +23,19 @@ pub(super) fn text(settings: &Settings, url: &str, sources: &[ScheduleSource]) -
     ];
     if url.starts_with("memory:") {
         lines.push(
-            "memory: is seen by this process alone; use sqlite:PATH to look from another terminal"
+            "memory: is seen by this process alone; use sqlite:PATH or redis://HOST to look from another \
+             terminal"
                 .into(),
         );
     } else {
         let tidemill = command(settings, url);
         lines.push("From another terminal in this folder:".into());
+        if has_secrets(url) {
+            // It is not repeated: terminals are looked at, and shells remember what is typed.
+            lines.push(
+                "  export TIDEMILL_BROKER=…  # the same URL as here, with its password".into(),
+            );
+        }
         lines.push(format!(
             "  {tidemill} enqueue echo --payload '{{\"hello\":\"world\"}}'"
         ));
@@ -61,7 +68,7 @@ fn command(settings: &Settings, url: &str) -> String {
     if let (false, Some(path)) = (default_file, &settings.file) {
         command.push_str(&format!(" --config {}", quoted(&path.to_string_lossy())));
     }
-    if url != DEV_URL {
+    if url != DEV_URL && !has_secrets(url) {
         command.push_str(&format!(" --broker {}", quoted(url)));
     }
     if settings.namespace.as_str() != "default" {
@@ -81,7 +88,21 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{quoted, text};
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        let url = "redis://ada:s3cret@localhost?sentinel_password=s3cret";
+        let lines = text(&Settings::default(), url, &[]);
+        assert!(!lines.concat().contains("s3cret"), "{lines:#?}");
+        let list = lines.iter().find(|line| line.ends_with(" task list"));
+        assert!(!list.unwrap().contains("--broker"), "{lines:#?}");
+        let remedy = lines.iter().any(|line| line.contains("TIDEMILL_BROKER"));
+        assert!(remedy, "{lines:#?}");
+        let lines = text(&Settings::default(), "redis://localhost", &[]).concat();
+        assert!(lines.contains("--broker redis://localhost task list"));
+    }
 
     #[test]
     fn a_word_is_quoted_when_a_shell_would_read_it_otherwise() {

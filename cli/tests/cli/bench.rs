@@ -53,6 +53,9 @@ impl Answer {
     }
 }
 
+/// The store of the tests where it is not a file: a URL. Each bench has a namespace of its own there.
+const STORE: &str = "TIDEMILL_TEST_STORE";
+
 pub(crate) struct Bench {
     folder: TempDir,
 }
@@ -92,14 +95,33 @@ impl Bench {
         command
     }
 
-    /// The binary on the folder's store.
+    /// The binary on the bench's store.
     pub(crate) fn command(&self) -> Command {
         let mut command = self.bare();
-        command.env("TIDEMILL_BROKER", "sqlite:test.db?synchronous=off");
+        match std::env::var_os(STORE) {
+            Some(url) => command
+                .env("TIDEMILL_BROKER", url)
+                .env("TIDEMILL_NAMESPACE", self.namespace()),
+            None => command.env("TIDEMILL_BROKER", "sqlite:test.db?synchronous=off"),
+        };
         command
     }
 
-    /// Calls the binary on the folder's store.
+    /// As unique as the folder. A file is not shared, and has the default one.
+    fn namespace(&self) -> String {
+        let name = self.folder.path().file_name().unwrap();
+        name.to_string_lossy().trim_start_matches('.').to_owned()
+    }
+
+    /// How `tidemill check` names the bench's store.
+    pub(crate) fn store_as_shown() -> String {
+        match std::env::var_os(STORE) {
+            Some(url) => format!("{} (redis)", url.to_string_lossy()),
+            None => "sqlite:test.db (tidemill.sqlite)".to_owned(),
+        }
+    }
+
+    /// Calls the binary on the bench's store.
     #[track_caller]
     pub(crate) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Answer {
         call(self.command().args(args), b"")

@@ -8,7 +8,7 @@ fn without_a_broker_the_call_is_wrong_and_the_remedy_is_named() {
     let answer = call(bench.bare().args(["task", "list"]), b"");
     answer
         .refused(2, "no broker is named")
-        .refused(2, "--broker sqlite:PATH");
+        .refused(2, "sqlite:PATH or redis://HOST");
 }
 
 #[test]
@@ -171,7 +171,6 @@ fn a_wrong_schedule_is_refused_with_file_line_id_and_reason() {
 #[test]
 fn check_says_what_is_right_and_what_to_look_at() {
     let bench = Bench::new();
-    bench.say("check").refused(1, "test.db does not exist");
     bench.enqueue(&["echo"]);
     bench.say("queue pause default").good();
     bench.file(
@@ -181,10 +180,11 @@ fn check_says_what_is_right_and_what_to_look_at() {
     let mut command = bench.command();
     command.env("TIDEMILL_NAMESPCE", "x");
     let answer = call(command.arg("check"), b"").good();
+    let broker = format!("ok    broker {}", Bench::store_as_shown());
     for line in [
         "ok    configuration tidemill.toml",
         "ok    1 schedule in 1 file",
-        "ok    broker sqlite:test.db (tidemill.sqlite)",
+        &broker,
         "look  the environment variable TIDEMILL_NAMESPCE means nothing",
         "look  queue default is paused",
         "look  no worker is alive",
@@ -198,29 +198,13 @@ fn check_says_what_is_right_and_what_to_look_at() {
 fn a_broker_that_this_build_lacks_is_a_wrong_call_and_no_password_is_told() {
     let bench = Bench::new();
     let mut command = bench.bare();
-    command.args(["task", "list", "--broker", "redis://:s3cret@localhost"]);
-    let answer = call(&mut command, b"").refused(2, "no Redis broker yet");
+    command.args(["task", "list", "--broker", "amqp://:s3cret@localhost"]);
+    let answer = call(&mut command, b"").refused(2, "no RabbitMQ broker yet");
     assert!(!answer.stderr.contains("s3cret"), "{answer:?}");
     let mut help = bench.bare();
-    help.env("TIDEMILL_BROKER", "redis://:s3cret@localhost")
+    help.env("TIDEMILL_BROKER", "amqp://:s3cret@localhost")
         .arg("--help");
     assert!(!call(&mut help, b"").good().contains("s3cret"));
-}
-
-#[test]
-fn a_mistyped_store_is_not_made_by_looking_at_it() {
-    let bench = Bench::new();
-    for words in [
-        "task list",
-        "queue list",
-        "dead list",
-        "schedule list",
-        "workers",
-        "check",
-    ] {
-        bench.say(words).refused(1, "test.db does not exist");
-        assert!(!bench.path("test.db").exists());
-    }
 }
 
 #[test]
@@ -331,42 +315,4 @@ fn a_mistake_in_a_file_is_told_with_its_line_and_a_remedy() {
         bench.file("tidemill.toml", text);
         bench.say("check").refused(2, place).refused(2, remedy);
     }
-}
-
-#[test]
-fn a_file_that_is_no_store_is_told_once_with_a_remedy() {
-    let bench = Bench::new();
-    bench.file("test.db", "x".repeat(20_000));
-    let answer = bench.say("task list").refused(
-        1,
-        "hint: restore the file from a backup, or choose another path",
-    );
-    assert_eq!(
-        answer.stderr.matches("file is not a database").count(),
-        1,
-        "{answer:?}"
-    );
-    assert!(!answer.stderr.contains("may succeed later"), "{answer:?}");
-}
-
-#[test]
-fn a_store_that_may_not_be_written_is_told_with_a_remedy() {
-    let bench = Bench::new();
-    bench.enqueue(&["echo"]);
-    let path = bench.path("test.db");
-    let mut permissions = std::fs::metadata(&path).unwrap().permissions();
-    permissions.set_readonly(true);
-    std::fs::set_permissions(&path, permissions).unwrap();
-    bench
-        .say("task list")
-        .refused(2, "is read-only")
-        .refused(2, "hint: make the file and its folder writable");
-}
-
-#[test]
-fn a_wrong_setting_of_the_url_wins_over_a_missing_file() {
-    let bench = Bench::new();
-    bench
-        .say("task list --broker sqlite:x.db?foo=bar")
-        .refused(2, "has no setting \"foo\"");
 }

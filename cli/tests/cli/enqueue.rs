@@ -74,6 +74,7 @@ fn every_option_reaches_the_task() {
     }
 }
 
+/// Behaviour 16.
 #[test]
 fn a_second_task_with_a_live_key_is_a_duplicate_and_names_the_first() {
     let bench = Bench::new();
@@ -91,6 +92,7 @@ fn a_second_task_with_a_live_key_is_a_duplicate_and_names_the_first() {
     assert_eq!(bench.say("task list -o json").json().len(), 1);
 }
 
+/// Behaviour 6.
 #[test]
 fn an_id_that_is_taken_is_a_conflict() {
     let bench = Bench::new();
@@ -171,6 +173,7 @@ fn what_is_not_json_is_refused_with_its_place() {
     );
 }
 
+/// Behaviour 14.
 #[test]
 fn a_payload_over_the_limit_is_refused_with_the_limit_named() {
     let bench = Bench::new();
@@ -182,7 +185,7 @@ fn a_payload_over_the_limit_is_refused_with_the_limit_named() {
     bench.say("task list -o json").good();
 }
 
-/// S16.
+/// Behaviour 2, and S16.
 #[test]
 fn a_malformed_name_is_refused() {
     let bench = Bench::new();
@@ -239,7 +242,7 @@ fn instants_and_delays_out_of_range_are_refused_and_never_wrap_around() {
     assert_eq!(bench.task(&id)["state"], "scheduled");
 }
 
-/// S35.
+/// Behaviour 5, and S35.
 #[test]
 fn numbers_out_of_range_are_refused() {
     let bench = Bench::new();

@@ -109,6 +109,30 @@ fn a_listing_is_filtered_and_paged() {
     assert_eq!(table.lines().count(), 7, "{table}");
 }
 
+/// Behaviour 72.
+#[test]
+fn pages_go_on_where_the_one_before_ended_whatever_comes_and_goes() {
+    let bench = Bench::new();
+    for number in 0..6 {
+        bench.enqueue(&["echo", "--id", &format!("t{number}")]);
+    }
+    let page = |more: &str| {
+        let answer = bench.say(&format!("task list -o json --limit 2 {more}"));
+        let next = answer.stderr.split_whitespace().nth(2).map(str::to_owned);
+        let ids = answer.json().into_iter().map(|task| task["id"].to_string());
+        (ids.collect::<Vec<_>>(), next)
+    };
+    let (first, next) = page("");
+    assert_eq!(first, [r#""t5""#, r#""t4""#]);
+    bench.enqueue(&["echo", "--id", "new"]);
+    bench.say("task delete t5 t3").good();
+    let (second, next) = page(&format!("--cursor {}", next.unwrap()));
+    assert_eq!(second, [r#""t2""#, r#""t1""#]);
+    bench.say("task cancel t0").good();
+    let (third, _) = page(&format!("--cursor {}", next.unwrap()));
+    assert_eq!(third, [r#""t0""#]);
+}
+
 #[test]
 fn what_does_not_exist_is_said_so() {
     let bench = Bench::new();

@@ -1,0 +1,36 @@
+//! What is about Redis itself: how it is named, and how its absence and its secrets are told.
+
+use crate::bench::{Bench, call};
+
+/// Nobody listens on this port; a call gives up soon.
+const NOWHERE: &str = "redis://ada:s3cret@127.0.0.1:1/0?timeout=300ms";
+
+#[test]
+fn a_server_that_is_not_there_is_told_with_its_address_and_without_its_password() {
+    let bench = Bench::new();
+    for words in ["task list", "enqueue echo", "check", "schedule list", "dev"] {
+        let mut command = bench.bare();
+        command.env("TIDEMILL_BROKER", NOWHERE);
+        let answer = call(command.args(words.split(' ')), b"")
+            .refused(1, "the broker cannot be opened")
+            .refused(1, "127.0.0.1:1")
+            .refused(1, "hint: check that the server runs");
+        assert!(!answer.stderr.contains("s3cret"), "{answer:?}");
+        assert!(!answer.stderr.contains("may succeed later"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_wrong_url_is_a_wrong_call_and_no_password_is_told() {
+    let bench = Bench::new();
+    for (url, reason) in [
+        ("redis://:s3cret@localhost/mail", "database"),
+        ("redis://:s3cret@localhost?time=3s", "time"),
+        ("redis+sentinel://:s3cret@localhost", "master"),
+    ] {
+        let mut command = bench.bare();
+        command.args(["task", "list", "--broker", url]);
+        let answer = call(&mut command, b"").refused(2, reason);
+        assert!(!answer.stderr.contains("s3cret"), "{answer:?}");
+    }
+}
