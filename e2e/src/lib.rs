@@ -15,8 +15,8 @@ mod wait;
 
 pub use journal::{Entry, Event, Journal};
 pub use process::Process;
-pub use programs::{actor, tidemill};
-pub use store::Store;
+pub use programs::{actor, bare, tidemill};
+pub use store::{Place, Store};
 pub use tasks::{Hold, Mark};
 pub use wait::{pause, until};
 

@@ -3,22 +3,29 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::Result;
+use crate::{Place, Result};
 
-/// The real program, `tidemill`, on this store and without any settings from the environment.
-pub fn tidemill(broker: &str) -> Result<Command> {
+/// The real program, `tidemill`, without any settings from the environment.
+pub fn bare() -> Result<Command> {
     let mut command = Command::new(find("tidemill", "tidemill-cli")?);
-    for name in ["CONFIG", "LEDGER", "NAMESPACE"] {
+    for name in ["CONFIG", "BROKER", "LEDGER", "NAMESPACE"] {
         command.env_remove(format!("TIDEMILL_{name}"));
     }
-    command.env("TIDEMILL_BROKER", broker);
+    Ok(command)
+}
+
+/// The real program on this store.
+pub fn tidemill(place: &Place) -> Result<Command> {
+    let mut command = bare()?;
+    place.tell(&mut command);
     Ok(command)
 }
 
 /// The actor of this crate: a worker, or a loop of enqueues, that keeps a journal.
-pub fn actor(role: &str, broker: &str) -> Result<Command> {
+pub fn actor(role: &str, place: &Place) -> Result<Command> {
     let mut command = Command::new(find("tidemill-actor", "tidemill-e2e")?);
-    command.args([role, "--broker", broker]);
+    command.arg(role);
+    place.tell(&mut command);
     Ok(command)
 }
 

@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use tidemill::Client;
-use tidemill_e2e::{Event, Journal, Mark, Process, Result, Store, actor, ensure, until};
+use tidemill_e2e::{Event, Journal, Mark, Place, Process, Result, Store, actor, ensure, until};
 
 /// Behaviour 32.
 #[tokio::test]
 async fn two_workers_share_a_backlog() -> Result {
     const TASKS: usize = 200;
     let folder = tempfile::tempdir()?;
-    let url = Store::url(folder.path());
+    let place = Place::fresh(folder.path());
     let journal = folder.path().join("runs");
     let worker = |name: &str| {
-        let mut command = actor("worker", &url)?;
+        let mut command = actor("worker", &place)?;
         command
             .arg("--journal")
             .arg(&journal)
             .args(["--concurrency", "4"]);
         Process::spawn(name, &mut command, folder.path())
     };
-    let store = Store::open(&url).await?;
+    let store = Store::open(&place).await?;
     let client = Client::new(&store.connection);
     let (first, second) = (worker("first")?, worker("second")?);
     until(

@@ -1,12 +1,11 @@
-//! How the program ends: signals and closed pipes.
+//! How the program ends at signals.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tidemill::{State, TaskFilter, TaskId, TaskRecord};
-use tidemill_e2e::{Process, Result, Store, ensure, tidemill, until};
+use tidemill::{State, TaskId, TaskRecord};
+use tidemill_e2e::{Place, Process, Result, Store, ensure, tidemill, until};
 use tokio::time::Instant;
 
 /// A worker that holds one task of kind `sleep`.
@@ -18,17 +17,17 @@ struct Scene {
 
 impl Scene {
     async fn new(folder: &Path, sleeps: &str, grace: &str) -> Result<Self> {
-        let url = Store::url(folder);
-        let store = Store::open(&url).await?;
+        let place = Place::fresh(folder);
+        let store = Store::open(&place).await?;
         let payload = format!(r#"{{"for":"{sleeps}"}}"#);
-        let out = tidemill(&url)?
+        let out = tidemill(&place)?
             .args(["enqueue", "sleep", "--payload", &payload])
             .output()?;
         ensure(out.status.success(), || {
             String::from_utf8_lossy(&out.stderr).into_owned()
         })?;
         let task = TaskId::new(str::from_utf8(&out.stdout)?.trim())?;
-        let mut command = tidemill(&url)?;
+        let mut command = tidemill(&place)?;
         command.args(["worker", "--queue", "default", "--grace", grace]);
         let worker = Process::spawn("worker", &mut command, folder)?;
         let scene = Self {
@@ -101,39 +100,6 @@ async fn a_second_signal_ends_a_worker_at_once() -> Result {
         second.elapsed() < Duration::from_secs(3),
         "{:?}",
         second.elapsed()
-    );
-    Ok(())
-}
-
-/// `dev` talks to whoever watches it; when that has gone, it drains and ends, as for Ctrl-C.
-#[tokio::test]
-async fn a_closed_pipe_ends_dev_in_order() -> Result {
-    let folder = tempfile::tempdir()?;
-    let mut command = tidemill("")?;
-    command
-        .env_remove("TIDEMILL_BROKER")
-        .current_dir(folder.path())
-        .arg("dev");
-    let (mut dev, pipe) = Process::spawn_with_pipe("dev", &mut command, folder.path())?;
-    let mut first = String::new();
-    BufReader::new(pipe).read_line(&mut first)?;
-    // The pipe is closed now; what dev writes about the fires that follow finds nobody.
-    assert!(!first.is_empty());
-    dev.ended(Duration::from_secs(20)).await?;
-    assert!(!dev.errors()?.contains("panicked"), "{}", dev.errors()?);
-    let database = folder.path().join(".tidemill/dev.db");
-    let store = Store::open(&format!("sqlite:{}", database.display())).await?;
-    let running = TaskFilter {
-        states: vec![State::Active],
-        ..TaskFilter::default()
-    };
-    assert!(
-        store
-            .inspect()?
-            .list(&running, None, 10)
-            .await?
-            .items
-            .is_empty()
     );
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tidemill::{Client, Connection, Run, SystemClock, TaskId, TaskResult, Worker};
+use tidemill::{Client, Connect, Connection, Run, SystemClock, TaskId, TaskResult, Worker};
 use tidemill_e2e::{Entry, Event, Hold, Journal, Mark, Result};
 
 #[derive(Parser)]
@@ -25,11 +25,21 @@ enum Role {
 #[derive(Args)]
 struct Place {
     /// The store.
-    #[arg(long)]
+    #[arg(long, env = "TIDEMILL_BROKER")]
     broker: String,
+    /// A part of it.
+    #[arg(long, env = "TIDEMILL_NAMESPACE")]
+    namespace: String,
     /// The journal that is kept.
     #[arg(long)]
     journal: PathBuf,
+}
+
+impl Place {
+    async fn connect(&self) -> Result<Connection> {
+        let connect = Connect::to(&self.broker).namespace(&self.namespace);
+        Ok(connect.open().await?)
+    }
 }
 
 #[derive(Args)]
@@ -92,7 +102,7 @@ async fn mark(task: Mark, run: Run<Records>) -> TaskResult {
 async fn main() -> Result {
     match Arguments::parse().role {
         Role::Worker(arguments) => {
-            let connection = tidemill::connect(&arguments.place.broker).await?;
+            let connection = arguments.place.connect().await?;
             Worker::new(&connection)
                 .state(Records::open(&arguments.place)?)
                 .queue("default", 1)
@@ -106,7 +116,7 @@ async fn main() -> Result {
             Ok(())
         }
         Role::Enqueue(place) => {
-            let connection = tidemill::connect(&place.broker).await?;
+            let connection = place.connect().await?;
             let records = Records::open(&place)?;
             tokio::try_join!(
                 enqueue(&connection, &records),

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
-use crate::{Journal, Process, Result, Store, actor, ensure, pause, until};
+use crate::{Journal, Place, Process, Result, Store, actor, ensure, pause, until};
 
 /// How long a store may take to open after a kill.
 const OPENS_WITHIN: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub struct Seen {
 impl EnqueueKills {
     /// Runs it; an error when an acknowledged task is not there, or the store does not open in time.
     pub async fn run(&self, folder: &Path) -> Result<Seen> {
-        let url = Store::url(folder);
+        let place = Place::fresh(folder);
         let mut moments = StdRng::seed_from_u64(self.seed);
         let mut seen = Seen {
             acknowledged: 0,
@@ -41,7 +41,7 @@ impl EnqueueKills {
         };
         for round in 1..=self.kills {
             let journal = folder.join(format!("acknowledged-{round}"));
-            let mut command = actor("enqueue", &url)?;
+            let mut command = actor("enqueue", &place)?;
             command.arg("--journal").arg(&journal);
             let mut victim = Process::spawn("enqueuer", &mut command, folder)?;
             // One in five is killed while it opens the store, the others while they enqueue.
@@ -60,7 +60,7 @@ impl EnqueueKills {
             }
             pause(Duration::from_micros(moments.random_range(0..60_000))).await;
             victim.kill()?;
-            let opening = self.look(&url, &journal, &mut seen).await?;
+            let opening = self.look(&place, &journal, &mut seen).await?;
             ensure(opening <= OPENS_WITHIN, || {
                 format!("after kill {round} the store took {opening:?} to open")
             })?;
@@ -74,9 +74,9 @@ impl EnqueueKills {
     }
 
     /// Opens the store and looks for every acknowledged task; says how long the opening took.
-    async fn look(&self, url: &str, journal: &Path, seen: &mut Seen) -> Result<Duration> {
+    async fn look(&self, place: &Place, journal: &Path, seen: &mut Seen) -> Result<Duration> {
         let start = Instant::now();
-        let store = Store::open(url).await?;
+        let store = Store::open(place).await?;
         store.connection.broker.stats(&[]).await?;
         let opening = start.elapsed();
         for entry in Journal::read(journal)? {

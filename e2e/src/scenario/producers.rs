@@ -1,4 +1,4 @@
-//! Several producers on one file.
+//! Several producers on one store.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use tidemill::ledger::{FireOutcome, Role, ScheduleRecord};
 use tidemill::{ScheduleId, Timestamp};
 
-use crate::{Event, Journal, Process, Result, Store, actor, ensure, pause, tidemill, until};
+use crate::{Event, Journal, Place, Process, Result, Store, actor, ensure, pause, tidemill, until};
 
 /// Two producers fire schedules of one second; whichever leads is killed at random moments.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl Producers {
 /// The files and the store of one run.
 struct Stage {
     folder: PathBuf,
-    url: String,
+    place: Place,
     store: Store,
     journal: PathBuf,
     schedules: Vec<ScheduleId>,
@@ -91,7 +91,7 @@ struct Stage {
 
 impl Stage {
     async fn new(size: &Producers, folder: &Path) -> Result<Self> {
-        let url = Store::url(folder);
+        let place = Place::fresh(folder);
         let schedules = (0..size.schedules)
             .map(|number| ScheduleId::new(format!("tick-{number}")))
             .collect::<Result<Vec<_>, _>>()?;
@@ -107,15 +107,15 @@ impl Stage {
         std::fs::write(folder.join("tidemill.toml"), text)?;
         Ok(Self {
             folder: folder.to_owned(),
-            store: Store::open(&url).await?,
-            url,
+            store: Store::open(&place).await?,
+            place,
             journal: folder.join("runs"),
             schedules,
         })
     }
 
     fn tidemill(&self) -> Result<Command> {
-        let mut command = tidemill(&self.url)?;
+        let mut command = tidemill(&self.place)?;
         command
             .arg("--config")
             .arg(self.folder.join("tidemill.toml"));
@@ -129,7 +129,7 @@ impl Stage {
     }
 
     fn worker(&self) -> Result<Process> {
-        let mut command = actor("worker", &self.url)?;
+        let mut command = actor("worker", &self.place)?;
         command.arg("--journal").arg(&self.journal);
         Process::spawn("worker", &mut command, &self.folder)
     }

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use tidemill::ledger::Role;
 use tidemill::{Client, State, TaskId, Timestamp, format_duration};
 
-use crate::{Entry, Event, Hold, Journal, Process, Result, Store, actor, ensure, pause, until};
+use crate::{Entry, Event, Hold, Journal, Place, Process, Result, Store, actor, ensure, pause, until};
 
 /// One worker after the other is killed with -9 while it holds tasks; the next one takes them over.
 #[derive(Clone, Debug)]
@@ -35,12 +35,12 @@ pub struct Seen {
 impl WorkerKills {
     /// Runs it; an error when a task was lost, ran too late or too often, or was charged a failure.
     pub async fn run(&self, folder: &Path) -> Result<Seen> {
-        let url = Store::url(folder);
-        let store = Store::open(&url).await?;
+        let place = Place::fresh(folder);
+        let store = Store::open(&place).await?;
         let client = Client::new(&store.connection);
         let journal = folder.join("runs");
         let mut moments = StdRng::seed_from_u64(self.seed);
-        let mut victim = self.worker(0, &url, folder)?;
+        let mut victim = self.worker(0, &place, folder)?;
         let (mut all, mut recoveries) = (Vec::new(), Vec::new());
         for round in 1..=self.kills {
             let mut held = Vec::new();
@@ -60,7 +60,7 @@ impl WorkerKills {
                 },
             )
             .await?;
-            let heir = self.worker(round, &url, folder)?;
+            let heir = self.worker(round, &place, folder)?;
             until(
                 "the heir to be there",
                 Duration::from_secs(20),
@@ -105,8 +105,8 @@ impl WorkerKills {
         })
     }
 
-    fn worker(&self, number: u32, url: &str, folder: &Path) -> Result<Process> {
-        let mut command = actor("worker", url)?;
+    fn worker(&self, number: u32, place: &Place, folder: &Path) -> Result<Process> {
+        let mut command = actor("worker", place)?;
         command.arg("--journal").arg(folder.join("runs"));
         command.args(["--lease", &format_duration(self.lease)]);
         command.args(["--concurrency", &(self.tasks * 2).to_string()]);

@@ -1,16 +1,19 @@
-//! `tidemill dev` in a clean folder, looked at from another process.
+//! `tidemill dev` in a clean folder, on the file that it makes there, looked at from another process.
+//! By the name of this module `cargo xtask test` leaves the tests out where the store is another one.
 
+use std::io::{BufRead, BufReader};
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tidemill_e2e::{Process, Result, ensure, tidemill, until};
+use tidemill::{State, TaskFilter};
+use tidemill_e2e::{Place, Process, Result, Store, ensure, until};
 
 /// The program with nothing but its folder to go by.
 fn bare(folder: &std::path::Path) -> Result<Command> {
-    let mut command = tidemill("")?;
-    command.env_remove("TIDEMILL_BROKER").current_dir(folder);
+    let mut command = tidemill_e2e::bare()?;
+    command.current_dir(folder);
     Ok(command)
 }
 
@@ -72,5 +75,35 @@ async fn a_fire_has_run_a_real_command_within_fifteen_seconds() -> Result {
     dev.signal(Signal::SIGINT)?;
     let status = dev.ended(Duration::from_secs(20)).await?;
     assert!(status.success(), "{status}: {}", dev.errors()?);
+    Ok(())
+}
+
+/// `dev` talks to whoever watches it; when that has gone, it drains and ends, as for Ctrl-C.
+#[tokio::test]
+async fn a_closed_pipe_ends_dev_in_order() -> Result {
+    let folder = tempfile::tempdir()?;
+    let mut command = bare(folder.path())?;
+    command.arg("dev");
+    let (mut dev, pipe) = Process::spawn_with_pipe("dev", &mut command, folder.path())?;
+    let mut first = String::new();
+    BufReader::new(pipe).read_line(&mut first)?;
+    // The pipe is closed now; what dev writes about the fires that follow finds nobody.
+    assert!(!first.is_empty());
+    dev.ended(Duration::from_secs(20)).await?;
+    assert!(!dev.errors()?.contains("panicked"), "{}", dev.errors()?);
+    let database = folder.path().join(".tidemill/dev.db");
+    let store = Store::open(&Place::file(&database)).await?;
+    let running = TaskFilter {
+        states: vec![State::Active],
+        ..TaskFilter::default()
+    };
+    assert!(
+        store
+            .inspect()?
+            .list(&running, None, 10)
+            .await?
+            .items
+            .is_empty()
+    );
     Ok(())
 }

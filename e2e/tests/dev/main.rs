@@ -1,0 +1,3 @@
+//! `tidemill dev`, in real processes.
+
+mod file;
