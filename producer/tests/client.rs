@@ -1,4 +1,4 @@
-//! The client, through its public API, on the stores that need no server.
+//! The client, through its public API.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,6 +6,8 @@
     reason = "these are tests, their helpers included"
 )]
 
+#[path = "client/asked.rs"]
+mod asked;
 #[path = "client/coalescing.rs"]
 mod coalescing;
 #[path = "client/enqueue.rs"]

@@ -1,5 +1,4 @@
-//! The scheduler, through its public API, on the memory store with a clock that stands still until
-//! it is moved.
+//! The scheduler, through its public API, with a clock that stands still until it is moved.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,6 +6,8 @@
     reason = "these are tests, their helpers included"
 )]
 
+#[path = "client/asked.rs"]
+mod asked;
 #[path = "scheduler/changes.rs"]
 mod changes;
 #[path = "scheduler/flaky.rs"]

@@ -120,7 +120,7 @@ async fn an_over_large_payload_is_refused_with_the_limit_named() {
     )
     .await;
     refused(|c| c.enqueue(note(&"x".repeat(limit))), &limit.to_string()).await;
-    for store in [memory(), crate::stores::sqlite()] {
+    for store in [crate::stores::fresh().await, crate::stores::sqlite()] {
         let client = Client::new(&store.connection);
         let fits = client.enqueue_raw("raw", Payload::bytes(vec![7; limit]));
         fits.await.unwrap();

@@ -19,6 +19,19 @@ pub(crate) struct Store {
     _folder: Option<TempDir>,
 }
 
+/// The store that is asked for, or memory.
+pub(crate) async fn fresh() -> Store {
+    let clock = clock();
+    match crate::asked::store(Arc::clone(&clock) as Arc<dyn Clock>).await {
+        Some(connection) => Store {
+            connection,
+            clock,
+            _folder: None,
+        },
+        None => memory(),
+    }
+}
+
 pub(crate) fn memory() -> Store {
     let clock = clock();
     let connection = MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>).connection();
@@ -96,19 +109,20 @@ pub(crate) fn note(text: &str) -> Note {
     Note { text: text.into() }
 }
 
-/// Runs each case on every store that needs no server.
+/// Runs each case on memory, or on the store that is asked for, and on a file. By the name of its
+/// module `cargo xtask test` leaves the latter out where another store is asked for.
 macro_rules! on_every_store {
     ($($(#[$attribute:meta])* async fn $name:ident($store:ident: Store) $body:block)*) => {
         mod cases {
             use super::*;
             $(pub(super) async fn $name($store: Store) $body)*
         }
-        mod memory {
+        mod fresh {
             $($(#[$attribute])* #[tokio::test] async fn $name() {
-                super::cases::$name(crate::stores::memory()).await;
+                super::cases::$name(crate::stores::fresh().await).await;
             })*
         }
-        mod sqlite {
+        mod file {
             $($(#[$attribute])* #[tokio::test] async fn $name() {
                 super::cases::$name(crate::stores::sqlite()).await;
             })*

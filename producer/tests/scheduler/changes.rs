@@ -26,7 +26,7 @@ async fn apply(scene: &Scene, schedules: &[Schedule]) -> Applied {
 /// Behaviour 58.
 #[tokio::test]
 async fn a_removed_schedule_fires_no_more_and_what_was_put_ahead_is_taken_back() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let (beat, other) = (
         schedule("beat", json!({ "every": "10s" })),
         schedule("other", json!({ "every": "10s" })),
@@ -54,7 +54,7 @@ async fn a_removed_schedule_fires_no_more_and_what_was_put_ahead_is_taken_back()
 /// Behaviour 59.
 #[tokio::test]
 async fn applying_the_same_ten_times_changes_nothing() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let (beat, other) = (
         schedule("beat", json!({ "every": "10s" })),
         schedule("other", json!({ "cron": "* * * * *" })),
@@ -85,7 +85,7 @@ async fn applying_the_same_ten_times_changes_nothing() {
 
 #[tokio::test]
 async fn an_edit_takes_back_what_was_put_ahead_and_plans_the_new_rule() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "every": "10s" }));
     scene.put(&beat).await;
     let one = scene.start("one");
@@ -120,7 +120,7 @@ async fn an_edit_takes_back_what_was_put_ahead_and_plans_the_new_rule() {
 /// Behaviour 66.
 #[tokio::test]
 async fn a_pause_stops_the_fires_and_after_a_resume_the_calendar_goes_on() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let (beat, other) = (
         schedule("beat", json!({ "every": "10s" })),
         schedule("other", json!({ "every": "10s" })),
@@ -150,7 +150,7 @@ async fn a_pause_stops_the_fires_and_after_a_resume_the_calendar_goes_on() {
 /// Behaviour 66.
 #[tokio::test]
 async fn a_run_by_hand_leaves_the_calendar_intact() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "every": "10s", "payload": { "n": 1 } }));
     scene.put(&beat).await;
     let one = scene.start("one");
@@ -184,7 +184,7 @@ async fn a_run_by_hand_leaves_the_calendar_intact() {
 /// Behaviour 66.
 #[tokio::test]
 async fn a_paused_schedule_can_be_run_by_hand_and_stays_paused() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     scene
         .put(&schedule("beat", json!({ "every": "10s" })))
         .await;
@@ -200,7 +200,7 @@ async fn a_paused_schedule_can_be_run_by_hand_and_stays_paused() {
 
 #[tokio::test]
 async fn a_run_by_hand_of_what_is_not_there_is_refused() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let error = run_now(&scene.connection, &id("nothing"))
         .await
         .unwrap_err();
@@ -210,7 +210,7 @@ async fn a_run_by_hand_of_what_is_not_there_is_refused() {
 /// Behaviour 65, the producer's half: the policy travels with the task, and the broker holds to it.
 #[tokio::test]
 async fn overlapping_fires_are_skipped_when_the_schedule_says_so() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "every": "10s", "overlap": "skip" }));
     scene.put(&beat).await;
     let one = scene.start("one");
@@ -229,7 +229,7 @@ async fn overlapping_fires_are_skipped_when_the_schedule_says_so() {
 /// of an older one is left waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn edits_at_fire_time_leave_one_revision_in_line() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let one = scene.start("one");
     scene.elected("one").await;
     let mut last = schedule("beat", json!({ "every": "1s" }));

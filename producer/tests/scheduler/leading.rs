@@ -15,7 +15,7 @@ use super::scene::{Producer, Scene, due, schedule, seconds};
 /// Behaviour 60.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_producers_make_one_task_per_fire() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let start = scene.now();
     let all: Vec<Schedule> = (0..10)
         .map(|number| schedule(&format!("beat-{number}"), json!({ "every": "1s" })))
@@ -64,7 +64,7 @@ async fn once_each(scene: &Scene, beat: &Schedule, start: Timestamp) {
 /// Behaviour 61.
 #[tokio::test]
 async fn a_dead_leader_delays_nothing_and_another_takes_over_when_its_lease_ends() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let start = scene.now();
     let beat = schedule("beat", json!({ "every": "1s" }));
     scene.put(&beat).await;
@@ -88,7 +88,7 @@ async fn a_dead_leader_delays_nothing_and_another_takes_over_when_its_lease_ends
 
 #[tokio::test]
 async fn a_leader_that_stops_hands_over_without_waiting_for_its_lease() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let one = scene.start("one");
     scene.elected("one").await;
     let two = scene.start("two");
@@ -100,7 +100,7 @@ async fn a_leader_that_stops_hands_over_without_waiting_for_its_lease() {
 
 #[tokio::test]
 async fn a_leader_whose_lease_was_taken_while_it_was_stopped_fires_nothing_more() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "every": "1s" }));
     scene.put(&beat).await;
     let one = scene.start("one");
@@ -133,7 +133,7 @@ async fn random_deaths_of_producers_lose_and_double_nothing() {
     const NAMES: [&str; 4] = ["one", "two", "three", "four"];
     for seed in 1..=6 {
         let mut rng = StdRng::seed_from_u64(seed);
-        let scene = Scene::new();
+        let scene = Scene::new().await;
         let start = scene.now();
         let all = [
             schedule(

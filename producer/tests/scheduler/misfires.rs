@@ -10,7 +10,7 @@ use super::scene::{Producer, Scene, at, due, schedule, seconds};
 
 /// A schedule that was planned up to 00:01:00; then nothing was up until 02:00:02.
 async fn after_downtime(more: Value) -> (Scene, Schedule, Producer) {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", more);
     scene.put(&beat).await;
     let one = scene.start("one");
@@ -42,7 +42,7 @@ async fn skip_runs_none_of_what_was_missed() {
 /// Behaviour 62.
 #[tokio::test]
 async fn fire_once_runs_the_latest_of_what_was_missed() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "cron": "*/10 * * * *" }));
     scene.put(&beat).await;
     scene.clock.set(at("2026-01-01T02:05:00Z"));
@@ -59,7 +59,7 @@ async fn fire_once_runs_the_latest_of_what_was_missed() {
 /// Behaviour 62. Once means once: a fire that is due on time stands for the missed ones too.
 #[tokio::test]
 async fn fire_once_leaves_it_to_a_fire_that_is_due_now() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "every": "60s" }));
     scene.put(&beat).await;
     scene.clock.set(at("2026-01-01T02:00:02Z"));
@@ -92,7 +92,7 @@ async fn fire_all_runs_what_is_within_the_catch_up_window() {
 #[tokio::test]
 async fn fire_once_runs_nothing_that_is_older_than_the_catch_up_window() {
     let more = json!({ "cron": "30 0 * * *", "catch_up": "1h" });
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", more);
     scene.put(&beat).await;
     scene.clock.set(at("2026-01-01T02:00:02Z"));
@@ -135,7 +135,7 @@ async fn a_long_row_of_missed_instants_takes_a_thousand_rows_and_one() {
 
 #[tokio::test]
 async fn a_fire_whose_jitter_ends_later_is_not_missed() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule(
         "beat",
         json!({ "at": "2026-01-01T01:00:00Z", "jitter": "10m", "misfire": "skip" }),
@@ -152,7 +152,7 @@ async fn a_fire_whose_jitter_ends_later_is_not_missed() {
 
 #[tokio::test]
 async fn an_instant_a_few_seconds_ago_still_runs_whatever_the_policy() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "every": "60s", "misfire": "skip" }));
     scene.put(&beat).await;
     scene.clock.advance(seconds(65));
@@ -165,7 +165,7 @@ async fn an_instant_a_few_seconds_ago_still_runs_whatever_the_policy() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_makes_no_second_fire() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let start = scene.now();
     let beat = schedule("beat", json!({ "every": "10s" }));
     scene.put(&beat).await;
@@ -187,7 +187,7 @@ async fn a_clock_that_is_set_back_makes_no_second_fire() {
 /// A row of ten years of seconds takes its time to be looked through; nobody waits for that.
 #[tokio::test]
 async fn a_very_long_row_of_missed_instants_holds_up_nobody() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let lost = schedule("lost", json!({ "every": "1s", "misfire": "skip" }));
     let late = schedule("late", json!({ "cron": "30 3 * * *", "catch_up": "2d" }));
     scene.put(&lost).await;
@@ -205,7 +205,7 @@ async fn a_very_long_row_of_missed_instants_holds_up_nobody() {
 /// Behaviour 62. What runs late takes turns, with each other and with what is on time.
 #[tokio::test]
 async fn a_schedule_with_many_runs_to_catch_up_with_goes_before_no_other() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let start = scene.now();
     let many = json!({ "every": "1s", "misfire": "fire_all", "catch_up": "1d" });
     let few = json!({ "every": "30m", "misfire": "fire_all", "catch_up": "1d" });

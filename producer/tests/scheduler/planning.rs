@@ -14,7 +14,7 @@ use super::scene::{Scene, at, due, schedule, seconds};
 /// Behaviour 57. Every 3 s is due three times in 10 s: at the multiples of 3 s after the start.
 #[tokio::test]
 async fn an_interval_of_three_seconds_fires_three_times_in_ten() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "every": "3s" }));
     scene.put(&beat).await;
     let producer = scene.start("one");
@@ -30,7 +30,7 @@ async fn an_interval_of_three_seconds_fires_three_times_in_ten() {
 
 #[tokio::test]
 async fn fires_within_the_horizon_wait_in_the_broker_and_those_beyond_do_not() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "cron": "*/10 * * * * *" }));
     scene.put(&beat).await;
     let producer = scene.start("one");
@@ -47,7 +47,7 @@ async fn fires_within_the_horizon_wait_in_the_broker_and_those_beyond_do_not() {
 /// Behaviour 64, the producer's half: a task is due at its instant or, with jitter, later.
 #[tokio::test]
 async fn jitter_moves_the_due_time_and_never_the_instant() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "every": "10s", "jitter": "5s" }));
     scene.put(&beat).await;
     let producer = scene.start("one");
@@ -72,7 +72,7 @@ async fn jitter_moves_the_due_time_and_never_the_instant() {
 
 #[tokio::test]
 async fn one_instant_fires_once_and_a_past_one_never() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let soon = schedule("soon", json!({ "at": "2026-01-01T00:00:30Z" }));
     scene.put(&soon).await;
     scene
@@ -92,7 +92,7 @@ async fn one_instant_fires_once_and_a_past_one_never() {
 /// Behaviour 63.
 #[tokio::test]
 async fn a_fire_at_a_change_of_the_clock_carries_a_note() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     scene.clock.set(at("2026-03-08T06:59:30Z"));
     let zone = "America/New_York";
     let night = schedule("night", json!({ "cron": "30 2 * * *", "time_zone": zone }));
@@ -111,7 +111,7 @@ async fn a_fire_at_a_change_of_the_clock_carries_a_note() {
 /// Behaviour 67. Planned, enqueued, running, done: each with its time.
 #[tokio::test]
 async fn a_fire_can_be_looked_up_from_plan_to_end() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let beat = schedule("beat", json!({ "every": "60s", "retention": "1h" }));
     scene.put(&beat).await;
     let producer = scene.start("one");
@@ -148,7 +148,7 @@ async fn a_fire_can_be_looked_up_from_plan_to_end() {
 /// Behaviour 76, the producer's half.
 #[tokio::test]
 async fn a_producer_is_listed_while_it_lives_and_says_whether_it_leads() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let one = scene.start("one");
     scene.elected("one").await;
     let ledger = &scene.connection.ledger;
@@ -171,7 +171,7 @@ async fn a_producer_is_listed_while_it_lives_and_says_whether_it_leads() {
 
 #[tokio::test]
 async fn settings_out_of_range_are_refused() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let run = |scheduler: Scheduler| scheduler.run(CancellationToken::new());
     let new = || Scheduler::new(&scene.connection);
     for scheduler in [
@@ -186,7 +186,7 @@ async fn settings_out_of_range_are_refused() {
 
 #[tokio::test]
 async fn five_thousand_schedules_of_the_same_minute_are_all_planned() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let herd: Vec<_> = (0..5_000)
         .map(|number| schedule(&format!("herd-{number}"), json!({ "cron": "* * * * *" })))
         .collect();

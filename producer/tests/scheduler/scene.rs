@@ -17,6 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::asked;
+
 /// The longest that anything may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -53,9 +55,19 @@ impl Producer {
 }
 
 impl Scene {
-    /// A new store, at 2026-01-01T00:00:00Z.
-    pub(crate) fn new() -> Self {
-        let clock = Arc::new(ManualClock::new(at("2026-01-01T00:00:00Z")));
+    /// A new store, at 2026-01-01T00:00:00Z: the one that is asked for, or memory.
+    pub(crate) async fn new() -> Self {
+        let clock = clock();
+        match asked::store(clock.clone()).await {
+            Some(connection) => Self::on(clock, connection),
+            None => Self::memory(),
+        }
+    }
+
+    /// Memory, also where another store is asked for: for tests in tokio's paused time, which does not
+    /// wait for a server.
+    pub(crate) fn memory() -> Self {
+        let clock = clock();
         let connection = MemoryStore::new(clock.clone()).connection();
         Self::on(clock, connection)
     }
@@ -245,6 +257,10 @@ fn fate_of(event: &SchedulerEvent) -> Option<(&ScheduleId, Timestamp)> {
         } => Some((schedule, *scheduled_at)),
         _ => None,
     }
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(at("2026-01-01T00:00:00Z")))
 }
 
 pub(crate) fn at(text: &str) -> Timestamp {

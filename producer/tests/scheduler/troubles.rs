@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tidemill_memory::MemoryStore;
 use tidemill_producer::{Scheduler, SchedulerEvent};
 use tidemill_shared::ledger::FireOutcome;
-use tidemill_shared::{Connection, ManualClock, ScheduleId};
+use tidemill_shared::{Connection, ScheduleId};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -14,18 +13,21 @@ use tokio_util::sync::CancellationToken;
 use super::flaky::{Call, Flaky, Mood};
 use super::scene::{Scene, at, due, schedule, seconds};
 
-fn flaky() -> (Scene, Arc<Flaky>) {
-    let clock = Arc::new(ManualClock::new(at("2026-01-01T00:00:00Z")));
-    let store = MemoryStore::new(clock.clone()).connection();
+async fn flaky() -> (Scene, Arc<Flaky>) {
+    over(Scene::new().await)
+}
+
+fn over(scene: Scene) -> (Scene, Arc<Flaky>) {
+    let store = scene.connection;
     let ledger = Arc::new(Flaky::new(store.ledger));
     let connection = Connection::new(store.broker, ledger.clone(), store.clock);
-    (Scene::on(clock, connection), ledger)
+    (Scene::on(scene.clock, connection), ledger)
 }
 
 /// Behaviour 55.
 #[tokio::test]
 async fn a_store_that_is_down_at_the_start_and_later_is_waited_for() {
-    let (scene, ledger) = flaky();
+    let (scene, ledger) = flaky().await;
     let beat = schedule("beat", json!({ "every": "1s" }));
     scene.put(&beat).await;
     ledger.set(Mood::Down);
@@ -50,7 +52,7 @@ async fn a_store_that_is_down_at_the_start_and_later_is_waited_for() {
 /// Behaviour 13, for fires: an answer that is lost makes neither a gap nor a double.
 #[tokio::test]
 async fn a_fire_whose_answer_was_lost_is_recorded_once() {
-    let (scene, ledger) = flaky();
+    let (scene, ledger) = flaky().await;
     let beat = schedule("beat", json!({ "every": "1s" }));
     scene.put(&beat).await;
     ledger.set(Mood::LosesAnswers);
@@ -75,7 +77,7 @@ async fn a_fire_whose_answer_was_lost_is_recorded_once() {
 
 #[tokio::test]
 async fn a_schedule_that_no_broker_takes_is_named_and_stops_nothing_else() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let good = schedule("good", json!({ "every": "10s" }));
     let huge = schedule(
         "huge",
@@ -102,7 +104,7 @@ async fn a_schedule_that_no_broker_takes_is_named_and_stops_nothing_else() {
 /// A definition that stops the listing stops nothing else.
 #[tokio::test]
 async fn what_is_known_is_planned_while_the_definitions_cannot_be_read() {
-    let (scene, ledger) = flaky();
+    let (scene, ledger) = flaky().await;
     let beat = schedule("beat", json!({ "every": "10s" }));
     let other = schedule("other", json!({ "every": "10s" }));
     scene.put(&beat).await;
@@ -127,7 +129,7 @@ async fn what_is_known_is_planned_while_the_definitions_cannot_be_read() {
 
 #[tokio::test]
 async fn a_store_that_is_busy_after_a_bad_batch_costs_no_schedule_its_place() {
-    let (scene, ledger) = flaky();
+    let (scene, ledger) = flaky().await;
     let good = schedule("good", json!({ "every": "10s" }));
     let huge = schedule(
         "huge",
@@ -154,7 +156,7 @@ async fn a_store_that_is_busy_after_a_bad_batch_costs_no_schedule_its_place() {
 /// New schedules get the places, and the revision, of removed ones that had not been caught up with.
 #[tokio::test]
 async fn what_a_removed_schedule_missed_is_not_taken_for_a_new_ones() {
-    let (scene, ledger) = flaky();
+    let (scene, ledger) = flaky().await;
     let more = json!({ "every": "1s", "misfire": "skip" });
     for number in 0..50 {
         let old = schedule(&format!("old-{number:02}"), more.clone());
@@ -196,7 +198,7 @@ async fn what_a_removed_schedule_missed_is_not_taken_for_a_new_ones() {
 
 #[tokio::test]
 async fn an_observer_that_panics_ends_nothing() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     scene
         .put(&schedule("beat", json!({ "every": "10s" })))
         .await;
@@ -216,7 +218,7 @@ async fn an_observer_that_panics_ends_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_at_the_start_is_reported_and_delays_no_stop() {
-    let (scene, ledger) = flaky();
+    let (scene, ledger) = over(Scene::memory());
     ledger.set(Mood::Hangs);
     let one = scene.start("one");
     failed(&scene, "take the lead").await;
@@ -227,7 +229,7 @@ async fn a_store_that_hangs_at_the_start_is_reported_and_delays_no_stop() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_under_a_leader_is_reported_and_delays_no_stop() {
-    let (scene, ledger) = flaky();
+    let (scene, ledger) = over(Scene::memory());
     let beat = schedule("beat", json!({ "every": "10s" }));
     scene.put(&beat).await;
     let one = scene.start("one");

@@ -22,7 +22,7 @@ async fn note(task: Count, run: Run<Journal<u64>>) -> TaskResult {
 /// Behaviour 25.
 #[tokio::test]
 async fn tasks_of_a_queue_start_first_in_first_out_within_a_priority() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let journal = Journal::new();
         let mut envelopes: Vec<_> = (0..40).map(|n| stage.count(n)).collect();
         for envelope in &mut envelopes[30..] {
@@ -46,7 +46,7 @@ async fn note_queue(_: Count, run: Run<Journal>) -> TaskResult {
 #[tokio::test]
 async fn weights_of_6_3_1_hold_over_a_backlog_and_none_starves() {
     for concurrency in [1, 4, 64] {
-        let stage = Stage::memory();
+        let stage = Stage::fresh().await;
         for queue in ["a", "b", "c"] {
             let backlog = (0..600).map(|n| stage.count_in(queue, n)).collect();
             stage.enqueue_all(backlog).await;
@@ -81,7 +81,7 @@ async fn weights_of_6_3_1_hold_over_a_backlog_and_none_starves() {
 /// Behaviour 27.
 #[tokio::test]
 async fn strict_order_drains_the_higher_queue_first() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     for queue in ["low", "high"] {
         let backlog = (0..100).map(|n| stage.count_in(queue, n)).collect();
         stage.enqueue_all(backlog).await;
@@ -106,7 +106,7 @@ async fn strict_order_drains_the_higher_queue_first() {
 /// Behaviour 28.
 #[tokio::test]
 async fn a_paused_queue_yields_nothing_while_others_go_on() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     stage.enqueue(stage.count_in("paused", 1)).await;
     stage.enqueue(stage.count_in("open", 2)).await;
     let paused = QueueName::new("paused").unwrap();
@@ -174,7 +174,7 @@ fn overstay_blocking(_: Count, run: Run<Room>) -> TaskResult {
 /// Behaviour 29.
 #[tokio::test]
 async fn never_more_than_the_slots_run_at_once_also_after_timeouts() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut backlog: Vec<_> = (0..12).map(|n| stage.count(n)).collect();
     for envelope in &mut backlog {
         envelope.timeout = Duration::from_millis(30);
@@ -192,7 +192,7 @@ async fn never_more_than_the_slots_run_at_once_also_after_timeouts() {
 /// Behaviour 29.
 #[tokio::test]
 async fn a_blocking_handler_that_overstays_keeps_its_slot_until_it_ends() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut backlog: Vec<_> = (0..4).map(|n| stage.count(n)).collect();
     for envelope in &mut backlog {
         envelope.timeout = Duration::from_millis(30);
@@ -221,7 +221,7 @@ async fn a_blocking_handler_that_overstays_keeps_its_slot_until_it_ends() {
 /// Behaviour 29.
 #[tokio::test]
 async fn never_more_than_the_queues_own_limit_run_at_once_and_none_waits_for_it() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let narrow = (0..20).map(|n| stage.count_in("narrow", n)).collect();
     let (narrow_room, journal) = (Room::default(), Journal::new());
     let ends = Journal::new();
@@ -271,7 +271,7 @@ impl Middleware for Named {
 /// Behaviour 30.
 #[tokio::test]
 async fn middleware_runs_in_the_order_of_its_registration() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     stage.enqueue(stage.count(1)).await;
     let journal = Journal::new();
     let worker = stage.worker().state(journal.clone());
@@ -294,7 +294,7 @@ async fn middleware_runs_in_the_order_of_its_registration() {
 /// Behaviour 31.
 #[tokio::test]
 async fn an_unknown_kind_is_released_and_counted_and_buried_after_the_limit() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let mut stranger = stage.count(1);
     stranger.kind = Kind::new("stranger").unwrap();
     let id = stage.enqueue(stranger).await;
@@ -328,7 +328,7 @@ async fn an_unknown_kind_is_released_and_counted_and_buried_after_the_limit() {
 /// Behaviour 32.
 #[tokio::test]
 async fn a_worker_leases_no_more_than_it_can_start() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let backlog = (0..50).map(|n| stage.count(n)).collect();
     stage.enqueue_all(backlog).await;
     let (journal, gate) = (Journal::new(), tokio_util::sync::CancellationToken::new());
@@ -353,7 +353,7 @@ async fn a_worker_leases_no_more_than_it_can_start() {
 /// Behaviour 32.
 #[tokio::test]
 async fn two_workers_share_a_backlog() {
-    let stage = Stage::sqlite();
+    let stage = Stage::on_disk().await;
     let backlog = (0..200).map(|n| stage.count(n)).collect();
     stage.enqueue_all(backlog).await;
     let ends = Journal::new();
@@ -381,7 +381,7 @@ async fn two_workers_share_a_backlog() {
 
 #[tokio::test]
 async fn a_task_that_is_enqueued_while_the_worker_waits_starts_at_once() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let ends = Journal::new();
         let worker = stage
             .worker()
@@ -403,7 +403,7 @@ async fn a_task_that_is_enqueued_while_the_worker_waits_starts_at_once() {
 
 #[tokio::test]
 async fn wrong_settings_are_refused_before_anything_runs() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let handler = |_: Count, _: Run<()>| async { TaskResult::Ok(()) };
     let refused = |worker: tidemill_worker::WorkerBuilder<()>| worker.build().unwrap_err();
     let plain = || stage.worker().handle(handler);
@@ -435,7 +435,7 @@ async fn wrong_settings_are_refused_before_anything_runs() {
 
 #[tokio::test]
 async fn what_a_handler_says_about_itself_is_listed_and_its_policy_holds() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let id = stage.enqueue(stage.count(1)).await;
     let options = HandlerOptions::new()
         .version("2.1")

@@ -93,7 +93,7 @@ impl Broker for Faulty {
 
 #[tokio::test]
 async fn a_settlement_that_the_broker_chokes_on_does_not_hold_up_the_others() {
-    let store = Stage::memory();
+    let store = Stage::fresh().await;
     let (faulty, stage) = Faulty::over(&store);
     faulty.open.cancel();
     let bad = store.count(2);
@@ -118,7 +118,7 @@ async fn a_settlement_that_the_broker_chokes_on_does_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn a_lease_that_is_over_before_anybody_looks_at_it_is_put_back_and_not_run() {
-    let (store, clock) = Stage::manual();
+    let (store, clock) = Stage::manual().await;
     let (faulty, stage) = Faulty::over(&store);
     let (runs, ends) = (Journal::<u32>::new(), Journal::new());
     let worker = stage.worker().state(runs.clone());
@@ -143,7 +143,7 @@ async fn a_lease_that_is_over_before_anybody_looks_at_it_is_put_back_and_not_run
 /// back there.
 #[tokio::test]
 async fn a_blocking_handler_that_waits_for_a_thread_has_not_started() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let (runs, ends) = (Journal::<u64>::new(), Journal::new());
     let worker = stage.worker().state(runs.clone()).blocking_threads(1);
     let worker = worker.lease(Duration::from_millis(600));
@@ -179,7 +179,7 @@ async fn a_blocking_handler_that_waits_for_a_thread_has_not_started() {
 /// The steps of a task are gone with it: a run that has lost its lease must not begin one again.
 #[tokio::test]
 async fn a_run_that_has_lost_its_lease_begins_no_step_after_its_successor_has_ended() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let (steps, ends) = (Journal::<u32>::new(), Journal::new());
     let over = CancellationToken::new();
     let refused = Journal::<String>::new();
@@ -223,7 +223,7 @@ async fn a_run_that_has_lost_its_lease_begins_no_step_after_its_successor_has_en
 
 #[tokio::test]
 async fn no_mark_of_a_completion_outlives_its_task() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let id = stage.enqueue(stage.count(1)).await;
     let demand = Demand {
         worker: WorkerId::random(),
@@ -263,7 +263,7 @@ async fn no_mark_of_a_completion_outlives_its_task() {
 /// A handler that outlives its worker and still writes its log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_has_ended_lets_go_of_its_store() {
-    let store = Stage::memory();
+    let store = Stage::fresh().await;
     let (faulty, stage) = Faulty::over(&store);
     faulty.open.cancel();
     let broker = Arc::downgrade(&faulty);
@@ -313,7 +313,7 @@ impl Clock for Trap {
 
 #[tokio::test]
 async fn a_fault_of_the_worker_in_a_run_leaves_neither_its_slot_nor_its_lease_taken() {
-    let store = Stage::memory();
+    let store = Stage::fresh().await;
     let inner = &store.connection;
     let armed = Arc::new(AtomicBool::new(false));
     let clock = Arc::new(Trap {

@@ -12,7 +12,7 @@ use crate::stage::{Count, Running, Stage};
 /// Behaviour 41. Behaviour 42.
 #[tokio::test]
 async fn a_handler_is_told_of_its_timeout_then_dropped() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut envelope = stage.count(1);
     envelope.timeout = Duration::from_millis(120);
     envelope.retry.max_attempts = 1;
@@ -50,7 +50,7 @@ async fn a_handler_is_told_of_its_timeout_then_dropped() {
 /// Behaviour 41.
 #[tokio::test]
 async fn the_earlier_of_timeout_and_deadline_wins() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let reasons = Journal::<CancelReason>::new();
     let worker = stage.worker().state(reasons.clone());
     let worker = worker.handle(|_: Count, run: Run<Journal<CancelReason>>| async move {
@@ -80,7 +80,7 @@ async fn the_earlier_of_timeout_and_deadline_wins() {
 /// Behaviour 43.
 #[tokio::test]
 async fn after_its_deadline_a_task_is_neither_started_nor_retried() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let runs = Journal::<u32>::new();
     let worker = stage.worker().state(runs.clone());
     let worker = worker.handle(|_: Count, run: Run<Journal<u32>>| async move {
@@ -110,7 +110,7 @@ async fn after_its_deadline_a_task_is_neither_started_nor_retried() {
 
 #[tokio::test]
 async fn a_handler_that_succeeds_after_it_was_told_has_succeeded() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut envelope = stage.count(1);
     envelope.timeout = Duration::from_millis(30);
     let id = stage.enqueue(envelope).await;
@@ -126,7 +126,7 @@ async fn a_handler_that_succeeds_after_it_was_told_has_succeeded() {
 /// the worker serves the rest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_handler_that_computes_without_end_is_reported_and_its_task_ends_without_it() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let (stuck, ends) = (Journal::<String>::new(), Journal::new());
     let worker = stage.worker().state(stuck.clone()).concurrency(2);
     let worker = worker.lease(Duration::from_millis(600));
@@ -162,7 +162,7 @@ async fn a_handler_that_computes_without_end_is_reported_and_its_task_ends_witho
 
 #[tokio::test]
 async fn a_far_deadline_and_a_huge_timeout_are_no_limits() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut envelope = stage.count(1);
     envelope.timeout = Duration::MAX;
     envelope.deadline = Some(Timestamp::from_millis(253_402_300_799_000));

@@ -1,5 +1,6 @@
 //! What a worker does, as its users see it: through the public API, on real stores.
 
+mod asked;
 mod dispatch;
 mod faults;
 mod journal;

@@ -16,7 +16,7 @@ use crate::stage::{Count, Running, Stage};
 /// Behaviour 33.
 #[tokio::test]
 async fn success_removes_or_retains_the_task_as_asked_and_counts_it() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let kept = stage.enqueue(stage.count(1)).await;
         let mut fleeting = stage.count(2);
         fleeting.retention = Duration::ZERO;
@@ -35,7 +35,7 @@ async fn success_removes_or_retains_the_task_as_asked_and_counts_it() {
 /// Behaviour 34.
 #[tokio::test]
 async fn retention_keeps_result_and_log_until_it_has_passed() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let id = stage.enqueue(stage.count(20)).await;
     let worker = stage
         .worker()
@@ -71,7 +71,7 @@ async fn fail(_: Count, run: Run<()>) -> TaskResult {
 /// Behaviour 35.
 #[tokio::test]
 async fn an_error_is_retried_at_the_policys_time_with_the_attempt_counted_and_the_error_kept() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let mut envelope = stage.count(1);
     envelope.retry.initial = Duration::from_secs(10);
     let id = stage.enqueue(envelope).await;
@@ -96,7 +96,7 @@ async fn an_error_is_retried_at_the_policys_time_with_the_attempt_counted_and_th
 /// Behaviour 36.
 #[tokio::test]
 async fn the_last_failure_makes_a_dead_letter_with_its_history() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let id = stage.enqueue(stage.count(1)).await;
         let worker = stage.worker().handle(fail).build().unwrap();
         assert_eq!(worker.drain().await.unwrap(), 3);
@@ -145,7 +145,7 @@ impl std::error::Error for Wrapper {
 /// Behaviour 37.
 #[tokio::test]
 async fn a_reject_buries_at_once_also_when_it_is_wrapped() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let plain = stage.enqueue(stage.count(0)).await;
     let wrapped = stage.enqueue(stage.count(1)).await;
     let worker = stage.worker().handle(|task: Count, _: Run<()>| async move {
@@ -171,7 +171,7 @@ async fn a_reject_buries_at_once_also_when_it_is_wrapped() {
 /// Behaviour 38.
 #[tokio::test]
 async fn a_snooze_does_not_count() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let id = stage.enqueue(stage.count(1)).await;
     let journal = Journal::<u32>::new();
     let worker = stage.worker().state(journal.clone());
@@ -196,7 +196,7 @@ async fn a_snooze_does_not_count() {
 /// Behaviour 39.
 #[tokio::test]
 async fn a_panic_is_a_failure_with_place_and_message_and_the_worker_survives() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut envelopes: Vec<_> = (0..4).map(|n| stage.count(n)).collect();
     for envelope in &mut envelopes {
         envelope.retry.max_attempts = 1;
@@ -228,7 +228,7 @@ async fn a_panic_is_a_failure_with_place_and_message_and_the_worker_survives() {
 /// Behaviour 39.
 #[tokio::test]
 async fn a_panic_of_a_blocking_handler_is_a_failure_too() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut envelope = stage.count(1);
     envelope.retry.max_attempts = 1;
     let id = stage.enqueue(envelope).await;
@@ -246,7 +246,7 @@ async fn a_panic_of_a_blocking_handler_is_a_failure_too() {
 /// Behaviour 40.
 #[tokio::test]
 async fn observers_see_every_failure_of_a_handler() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let id = stage.enqueue(stage.count(1)).await;
     let ends = Journal::new();
     let worker = stage.worker().handle(fail).on_event(ends.ends());
@@ -271,7 +271,7 @@ async fn observers_see_every_failure_of_a_handler() {
 /// Behaviour 44.
 #[tokio::test]
 async fn a_cancel_reaches_that_task_alone_and_is_final() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let started = Journal::<u64>::new();
         let ends = Journal::new();
         let worker = stage.worker().state(started.clone()).concurrency(4);
@@ -319,7 +319,7 @@ async fn progress_and_results_can_be_read_while_and_after_a_task_runs() {
         done: u32,
         of: u32,
     }
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let (half, ends) = (Journal::<u64>::new(), Journal::new());
         let gate = tokio_util::sync::CancellationToken::new();
         let worker = stage.worker().state((half.clone(), gate.clone()));
@@ -361,7 +361,7 @@ impl Task for Order {
 
 #[tokio::test]
 async fn a_payload_that_is_not_the_task_is_buried_with_path_and_position() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut wrong = stage.envelope(&Order { lines: Vec::new() });
     let text = r#"{"lines":[{"amount":1},{"amount":"two"}]}"#;
     wrong.payload = Payload::new(ContentType::json(), text.as_bytes());
@@ -388,7 +388,7 @@ async fn a_payload_that_is_not_the_task_is_buried_with_path_and_position() {
 
 #[tokio::test]
 async fn a_raw_handler_gets_the_payload_byte_for_byte() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut envelope = stage.count(1);
     envelope.payload = Payload::bytes(*b"\x00\xff\n");
     let id = stage.enqueue(envelope).await;
@@ -404,7 +404,7 @@ async fn a_raw_handler_gets_the_payload_byte_for_byte() {
 
 #[tokio::test]
 async fn a_result_that_is_too_large_fails_with_the_limit_named() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let limit = stage.connection.broker.capabilities().max_payload;
     let mut envelope = stage.count(1);
     envelope.retry.max_attempts = 1;
@@ -423,7 +423,7 @@ async fn a_result_that_is_too_large_fails_with_the_limit_named() {
 
 #[tokio::test]
 async fn a_log_beyond_its_limit_is_cut_and_the_cut_is_counted() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let id = stage.enqueue(stage.count(1)).await;
         let worker = stage.worker().log_limit(1_000);
         let worker = worker.handle(|_: Count, run: Run<()>| async move {

@@ -40,7 +40,7 @@ async fn lease_and_die(stage: &Stage, ttl: Duration) -> Lease {
 /// Behaviour 46.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_lasts_as_long_as_its_run_also_when_handlers_block_every_thread() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let (runs, ends, lost) = (
             Journal::<u64>::new(),
             Journal::new(),
@@ -73,7 +73,7 @@ async fn a_lease_lasts_as_long_as_its_run_also_when_handlers_block_every_thread(
 /// Behaviour 47. Behaviour 40.
 #[tokio::test]
 async fn an_expired_lease_is_handed_out_again_and_observers_are_told() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let id = stage.enqueue(stage.count(1)).await;
         let dead = lease_and_die(&stage, Duration::from_millis(100)).await;
         let (ends, taken) = (Journal::new(), Journal::<String>::new());
@@ -109,7 +109,7 @@ async fn an_expired_lease_is_handed_out_again_and_observers_are_told() {
 /// Behaviour 47.
 #[tokio::test]
 async fn a_task_whose_workers_die_is_buried_at_the_crash_limit() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let id = stage.enqueue(stage.count(1)).await;
     for _ in 0..3 {
         lease_and_die(&stage, Duration::from_secs(1)).await;
@@ -125,7 +125,7 @@ async fn a_task_whose_workers_die_is_buried_at_the_crash_limit() {
 /// Behaviour 49.
 #[tokio::test]
 async fn a_stale_owner_can_neither_renew_nor_settle() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let id = stage.enqueue(stage.count(1)).await;
         let stale = lease_and_die(&stage, Duration::from_millis(100)).await;
         let ends = Journal::new();
@@ -157,7 +157,7 @@ async fn a_stale_owner_can_neither_renew_nor_settle() {
 /// A run whose lease is taken from it under its feet.
 #[tokio::test]
 async fn a_run_that_loses_its_lease_is_told_and_its_failure_does_not_count() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let (told, ends) = (Journal::<CancelReason>::new(), Journal::new());
     let started = Journal::<u32>::new();
     type Notes = (Journal<u32>, Journal<CancelReason>);
@@ -187,7 +187,7 @@ async fn a_run_that_loses_its_lease_is_told_and_its_failure_does_not_count() {
 /// Behaviour 50.
 #[tokio::test]
 async fn a_run_that_completes_after_its_lease_was_lost_is_not_repeated() {
-    let (stage, clock) = Stage::manual();
+    let (stage, clock) = Stage::manual().await;
     let id = stage.enqueue(stage.count(1)).await;
     let (runs, lost) = (Journal::<u32>::new(), Journal::new());
     let gate = tokio_util::sync::CancellationToken::new();

@@ -13,7 +13,7 @@ use crate::stage::{Count, Running, Stage, eventually};
 /// Behaviour 53. Behaviour 54.
 #[tokio::test]
 async fn a_graceful_stop_tells_the_handlers_and_finishes_what_runs() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let (journal, ends) = (Journal::<String>::new(), Journal::new());
         let worker = stage.worker().state(journal.clone()).concurrency(1);
         let worker = worker.handle(|task: Count, run: Run<Journal<String>>| async move {
@@ -39,7 +39,7 @@ async fn a_graceful_stop_tells_the_handlers_and_finishes_what_runs() {
 /// Behaviour 53. Behaviour 54.
 #[tokio::test]
 async fn what_overruns_the_grace_is_told_then_goes_back_to_the_front_uncounted() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let journal = Journal::<String>::new();
         let worker = stage.worker().state(journal.clone()).concurrency(2);
         let worker = worker.grace(Duration::from_millis(400));
@@ -100,7 +100,7 @@ async fn what_overruns_the_grace_is_told_then_goes_back_to_the_front_uncounted()
 
 #[tokio::test]
 async fn a_second_signal_ends_at_once_and_puts_back_what_runs() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let journal = Journal::<u64>::new();
     let worker = stage.worker().state(journal.clone());
     let worker = worker.grace(Duration::from_secs(3_600));
@@ -130,7 +130,7 @@ async fn a_second_signal_ends_at_once_and_puts_back_what_runs() {
 
 #[tokio::test]
 async fn a_blocking_handler_that_goes_on_does_not_hold_up_the_end() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let journal = Journal::<CancelReason>::new();
     let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
     let released = std::sync::Mutex::new(released);
@@ -167,7 +167,7 @@ async fn a_blocking_handler_that_goes_on_does_not_hold_up_the_end() {
 /// Behaviour 76.
 #[tokio::test]
 async fn a_worker_is_listed_while_it_lives_and_gone_after_its_end() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let journal = Journal::<u64>::new();
         let ends = Journal::new();
         let worker = stage.worker().state(journal.clone()).concurrency(3);
@@ -200,7 +200,7 @@ async fn a_worker_is_listed_while_it_lives_and_gone_after_its_end() {
 
 #[tokio::test]
 async fn dropping_a_running_worker_ends_its_handlers() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let journal = Journal::<&'static str>::new();
     struct Dropped(Journal<&'static str>);
     impl Drop for Dropped {

@@ -16,6 +16,8 @@ use tidemill_worker::{Worker, WorkerBuilder};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::asked;
+
 /// The longest that a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -55,20 +57,46 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Memory, in real time.
-    pub(crate) fn memory() -> Self {
+    /// The store that is asked for, or memory, in real time.
+    pub(crate) async fn fresh() -> Self {
+        match asked::store(None).await {
+            Some(connection) => Self::on(connection),
+            None => Self::memory(),
+        }
+    }
+
+    /// The same, with a clock that the test moves.
+    pub(crate) async fn manual() -> (Self, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
+        let hands = Arc::clone(&clock) as Arc<dyn Clock>;
+        let connection = match asked::store(Some(Arc::clone(&hands))).await {
+            Some(connection) => connection,
+            None => MemoryStore::new(hands).connection(),
+        };
+        (Self::on(connection), clock)
+    }
+
+    /// The store that is asked for, or a file, in real time.
+    pub(crate) async fn on_disk() -> Self {
+        match asked::store(None).await {
+            Some(connection) => Self::on(connection),
+            None => Self::sqlite(),
+        }
+    }
+
+    /// Each store in real time: the one that is asked for alone, or memory and a file.
+    pub(crate) async fn each() -> Vec<Self> {
+        match asked::store(None).await {
+            Some(connection) => vec![Self::on(connection)],
+            None => vec![Self::memory(), Self::sqlite()],
+        }
+    }
+
+    fn memory() -> Self {
         Self::on(MemoryStore::new(Arc::new(WallClock)).connection())
     }
 
-    /// Memory, with a clock that the test moves.
-    pub(crate) fn manual() -> (Self, Arc<ManualClock>) {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
-        let store = MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>);
-        (Self::on(store.connection()), clock)
-    }
-
-    /// A file, in real time.
-    pub(crate) fn sqlite() -> Self {
+    fn sqlite() -> Self {
         let folder = TempDir::new().expect("there is room for a folder");
         let store = SqliteStore::open(
             &folder.path().join("tasks.db"),

@@ -10,7 +10,7 @@ use crate::stage::{Count, Stage};
 
 #[tokio::test]
 async fn a_retry_gets_the_result_of_a_step_instead_of_repeating_it() {
-    for stage in [Stage::memory(), Stage::sqlite()] {
+    for stage in Stage::each().await {
         let id = stage.enqueue(stage.count(7)).await;
         let journal = Journal::<String>::new();
         let worker = stage.worker().state(journal.clone());
@@ -44,7 +44,7 @@ async fn a_retry_gets_the_result_of_a_step_instead_of_repeating_it() {
 
 #[tokio::test]
 async fn a_blocking_handler_has_steps_and_progress_too() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let id = stage.enqueue(stage.count(7)).await;
     let journal = Journal::<String>::new();
     let worker = stage.worker().state(journal.clone());
@@ -72,12 +72,9 @@ async fn a_blocking_handler_has_steps_and_progress_too() {
 /// successor has begun, nor leave a result in its place.
 #[tokio::test]
 async fn a_run_with_a_stale_fence_can_neither_claim_nor_commit_a_step() {
-    for (stage, begun_before) in [
-        (Stage::memory(), false),
-        (Stage::memory(), true),
-        (Stage::sqlite(), false),
-        (Stage::sqlite(), true),
-    ] {
+    let unbegun = Stage::each().await.into_iter().map(|stage| (stage, false));
+    let begun = Stage::each().await.into_iter().map(|stage| (stage, true));
+    for (stage, begun_before) in unbegun.chain(begun) {
         let mut envelope = stage.count(1);
         envelope.timeout = Duration::from_secs(60);
         let id = stage.enqueue(envelope).await;
@@ -137,7 +134,7 @@ async fn a_run_with_a_stale_fence_can_neither_claim_nor_commit_a_step() {
 
 #[tokio::test]
 async fn a_malformed_step_name_fails_the_run_and_says_why() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let mut envelope = stage.count(1);
     envelope.retry.max_attempts = 1;
     let id = stage.enqueue(envelope).await;
@@ -151,7 +148,7 @@ async fn a_malformed_step_name_fails_the_run_and_says_why() {
 
 #[tokio::test]
 async fn the_idempotency_token_is_the_same_for_every_run() {
-    let stage = Stage::memory();
+    let stage = Stage::fresh().await;
     let id = stage.enqueue(stage.count(1)).await;
     let tokens = Journal::<String>::new();
     let worker = stage.worker().state(tokens.clone());

@@ -118,7 +118,7 @@ fn counting(stage: &Stage, runs: &Journal<u64>) -> tidemill_worker::WorkerBuilde
 /// Behaviour 50.
 #[tokio::test]
 async fn an_ack_that_did_not_reach_the_broker_is_repeated_without_a_second_run() {
-    let store = Stage::memory();
+    let store = Stage::fresh().await;
     let (line, stage) = Line::to(&store);
     let (runs, ends) = (Journal::new(), Journal::new());
     let cut = Arc::clone(&line);
@@ -153,7 +153,7 @@ async fn an_ack_that_did_not_reach_the_broker_is_repeated_without_a_second_run()
 /// Behaviour 50.
 #[tokio::test]
 async fn an_ack_whose_answer_got_lost_is_repeated_without_a_second_run() {
-    let store = Stage::memory();
+    let store = Stage::fresh().await;
     let (line, stage) = Line::to(&store);
     let (runs, ends) = (Journal::new(), Journal::new());
     let worker = counting(&stage, &runs).on_event(ends.ends());
@@ -172,7 +172,7 @@ async fn an_ack_whose_answer_got_lost_is_repeated_without_a_second_run() {
 /// Behaviour 55.
 #[tokio::test]
 async fn a_broker_that_is_down_at_the_start_or_in_the_middle_is_waited_for_without_a_busy_loop() {
-    let store = Stage::memory();
+    let store = Stage::fresh().await;
     let (line, stage) = Line::to(&store);
     line.cut(true);
     let (runs, ends) = (Journal::new(), Journal::new());
@@ -211,7 +211,7 @@ async fn a_broker_that_is_down_at_the_start_or_in_the_middle_is_waited_for_witho
 /// Behaviour 55.
 #[tokio::test]
 async fn a_worker_ends_within_its_grace_while_the_broker_is_down() {
-    let store = Stage::memory();
+    let store = Stage::fresh().await;
     let (line, stage) = Line::to(&store);
     let runs = Journal::new();
     let worker = counting(&stage, &runs).grace(Duration::from_millis(500));
@@ -232,7 +232,7 @@ async fn a_worker_ends_within_its_grace_while_the_broker_is_down() {
 /// Behaviour 56.
 #[tokio::test]
 async fn a_worker_goes_on_without_a_restart_after_its_broker_has_lost_everything() {
-    let store = Stage::memory();
+    let store = Stage::fresh().await;
     let (line, stage) = Line::to(&store);
     let (runs, ends) = (Journal::<u64>::new(), Journal::new());
     let worker = stage.worker().state(runs.clone()).concurrency(2);
@@ -247,7 +247,7 @@ async fn a_worker_goes_on_without_a_restart_after_its_broker_has_lost_everything
     let running = Running::start(worker.on_event(ends.ends()).build().unwrap());
     let gone = store.enqueue(store.count(1)).await;
     runs.until_count(1).await;
-    let fresh = Stage::memory();
+    let fresh = Stage::fresh().await;
     *line.inner.write().unwrap() = Arc::clone(&fresh.connection.broker);
     ends.until_ended(&gone, RunStatus::Lost).await;
     // The call that waits at the old store brings the worker to the new one.
