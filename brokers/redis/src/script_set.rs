@@ -39,6 +39,7 @@ macro_rules! task_script {
 #[derive(Debug)]
 pub(crate) struct Scripts {
     pub(crate) enqueue_plain: Script,
+    pub(crate) enqueue_later: Script,
     pub(crate) enqueue: Script,
     pub(crate) lease_plain: Script,
     pub(crate) lease: Script,
@@ -69,6 +70,7 @@ pub(crate) struct Scripts {
 /// The scripts, put together and hashed once.
 pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     enqueue_plain: plain_script!("enqueue_plain"),
+    enqueue_later: plain_script!("enqueue_later"),
     enqueue: task_script!("enqueue", "admit"),
     lease_plain: plain_script!("lease_plain"),
     lease: task_script!("lease"),

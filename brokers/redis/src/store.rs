@@ -85,7 +85,22 @@ impl RedisStore {
             inner: Arc::new(inner),
         };
         store.found_data().await?;
+        store.load_scripts_of_enqueue().await?;
         Ok(store)
+    }
+
+    /// A script that the server does not know is run behind its transaction, which would change the order
+    /// of a batch that several scripts take in.
+    async fn load_scripts_of_enqueue(&self) -> Result<()> {
+        let scripts = &*SCRIPTS;
+        for script in [
+            &scripts.enqueue_plain,
+            &scripts.enqueue_later,
+            &scripts.enqueue,
+        ] {
+            self.inner.link.command("open", &script.load()).await?;
+        }
+        Ok(())
     }
 
     /// This store as producers and workers take it: broker, ledger and clock.
@@ -154,6 +169,15 @@ impl RedisStore {
 
     /// Makes sure that the namespace is there, and says aloud when it was and is not any more.
     async fn found_data(&self) -> Result<()> {
+        // A full server refuses every write, also one that changes nothing; workers must come up there,
+        // and sweep, to make room.
+        let mut question = redis::cmd("HEXISTS");
+        question.arg(self.key("meta")).arg("format");
+        let answer = self.inner.link.command("open", &question).await?;
+        if crate::reply::number("open", answer)? == 1 {
+            self.inner.has_seen_data.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
         let mut command = redis::cmd("HSETNX");
         command.arg(self.key("meta")).arg("format").arg(1);
         let answer = self.inner.link.command("open", &command).await?;

@@ -33,7 +33,7 @@ impl Script {
     }
 
     /// The command that gives a server the source.
-    pub(super) fn load(&self) -> Cmd {
+    pub(crate) fn load(&self) -> Cmd {
         let mut command = redis::cmd("SCRIPT");
         command.arg("LOAD").arg(self.source.as_bytes());
         command

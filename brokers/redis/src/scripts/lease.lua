@@ -30,18 +30,24 @@ local function grant(task)
 end
 
 -- Leases the task of a place in the line, unless it is a ghost.
-local function grant_place(number, id, state)
+local function grant_place(queue, number, id, state)
   if not state then return end
-  -- The state of a plain task is its seq, which is the number of its place.
+  -- The state of a plain task is its seq, which is the number of its place, or that number and its seq.
   if state == number then
     hand_out(id, number .. ' ' .. group, number)
+    return
+  end
+  local seq = match(state, '^' .. number .. ':(%d+)$')
+  if seq then
+    call('ZREM', index_key(queue), id)
+    hand_out(id, seq .. ' ' .. group, seq)
     return
   end
   local task = load(id)
   if task and task.st == 'p' and int(task.number) == number then grant(task) end
 end
 
-local function grant_places(places)
+local function grant_places(queue, places)
   local ids, numbers = {}, {}
   for at, place in ipairs(places) do
     numbers[at], ids[at] = match(place, '^(%d+) (.+)$')
@@ -49,7 +55,7 @@ local function grant_places(places)
     if not ids[at] then numbers[at], ids[at] = '0', '' end
   end
   local known = call('HMGET', STATES, unpack(ids))
-  for at, id in ipairs(ids) do grant_place(numbers[at], id, known[at]) end
+  for at, id in ipairs(ids) do grant_place(queue, numbers[at], id, known[at]) end
 end
 
 -- When the first of the line became ready, and its seq. Drops the ghosts before it.
@@ -74,13 +80,13 @@ local function take_one(queue, prio)
     if not ready or aside_ready < ready or (aside_ready == ready and aside_seq < seq) then
       call('ZREM', aside_key(queue, prio), aside[1])
       local number, id = match(aside[1], '^%d+ (%d+) (.+)$')
-      grant_places({ number .. ' ' .. id })
+      grant_places(queue, { number .. ' ' .. id })
       return true
     end
   end
   local place = call('LPOP', line_key(queue, prio))
   if not place then return false end
-  grant_places({ place })
+  grant_places(queue, { place })
   return true
 end
 
@@ -95,7 +101,7 @@ local function take(queue, prio, room)
     else
       local places = call('LPOP', line_key(queue, prio), math.min(room - (granted - before), 500))
       looked = places and #places or 0
-      if looked > 0 then grant_places(places) end
+      if looked > 0 then grant_places(queue, places) end
     end
     if looked == 0 then break end
     ghosts = ghosts + looked - (granted - had)

@@ -9,7 +9,7 @@ local now, most = ARGV[1], tonumber(ARGV[4])
 local due = call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')[2]
 if due and tonumber(due) <= tonumber(now) then return 'other' end
 local answer = { due and string.format('%d', tonumber(due)) or false }
-local ids, numbers, granted, wakes = {}, {}, 0, {}
+local ids, numbers, granted, wakes, unindex = {}, {}, 0, {}, {}
 -- By the key of its line: what is taken from the front of it. A queue may be asked for twice.
 local parts = {}
 
@@ -36,9 +36,19 @@ local function look(queue, room)
   -- A line without its places: the other script knows what to do.
   if size == 0 and ready > 0 then return false end
   local known = size > 0 and call('HMGET', prefix .. 'states', unpack(ids, first + 1, first + size))
+  local indexed
   for n = 1, size do
-    if known[n] ~= numbers[first + n] then return false end
+    local number, state = numbers[first + n], known[n]
+    if state ~= number then
+      -- One that was due later: the number of its place, and its seq.
+      local start = number .. ':'
+      if not state or find(state, start, 1, true) ~= 1 then return false end
+      numbers[first + n] = sub(state, #start + 1)
+      indexed = indexed or {}
+      indexed[#indexed + 1] = ids[first + n]
+    end
   end
+  if indexed then unindex[#unindex + 1] = { prefix .. 'index:' .. queue, indexed } end
   granted = first + size
   part.size, part.is_left = part.size + size, size < ready
   parts[line] = part
@@ -70,6 +80,7 @@ for n = 1, granted do
   answer[2 * n], answer[2 * n + 1] = id, number
 end
 call('HSET', prefix .. 'states', unpack(written))
+for _, one in ipairs(unindex) do call('ZREM', one[1], unpack(one[2])) end
 call('RPUSH', prefix .. 'group:' .. group, unpack(ids, 1, granted))
 for line, part in pairs(parts) do
   call('LTRIM', line, part.size, -1)

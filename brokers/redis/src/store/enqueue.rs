@@ -9,17 +9,29 @@ use super::RedisStore;
 use super::broker::{MAX_BATCH, MAX_PAYLOAD};
 use crate::args::Args;
 use crate::head::{encode_record, nonsense};
+use crate::link::Invocation;
 use crate::reply::Reply;
 use crate::script_set::SCRIPTS;
 
-/// The line whose end a task joins at once, if it is as plain as most: due, without key, origin and
-/// retention.
-fn line_of(envelope: &Envelope, now: Timestamp) -> Option<(&str, u8)> {
-    let is_plain = envelope.due_at <= now
-        && envelope.key.is_none()
-        && envelope.origin.is_none()
-        && envelope.retention.is_zero();
-    is_plain.then(|| (envelope.queue.as_str(), envelope.priority.level()))
+/// Where a task goes that is as plain as most: without key, origin and retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way<'a> {
+    /// To the end of a line: it is due.
+    Line { queue: &'a str, priority: u8 },
+    /// To wait for its due time.
+    Wait { queue: &'a str, priority: u8 },
+}
+
+fn way_of(envelope: &Envelope, now: Timestamp) -> Option<Way<'_>> {
+    if envelope.key.is_some() || envelope.origin.is_some() || !envelope.retention.is_zero() {
+        return None;
+    }
+    let (queue, priority) = (envelope.queue.as_str(), envelope.priority.level());
+    Some(if envelope.due_at <= now {
+        Way::Line { queue, priority }
+    } else {
+        Way::Wait { queue, priority }
+    })
 }
 
 impl RedisStore {
@@ -38,25 +50,27 @@ impl RedisStore {
         let mut sizes = Vec::new();
         let mut seen = HashSet::with_capacity(batch.len());
         let is_unique = batch.iter().all(|one| seen.insert(&one.id));
-        let rows = batch.chunk_by(|a, b| line_of(a, now) == line_of(b, now));
+        let rows = batch.chunk_by(|a, b| way_of(a, now) == way_of(b, now));
         for row in rows.flat_map(|row| row.chunks(MAX_BATCH)) {
-            let line = row.first().and_then(|one| line_of(one, now));
-            // The quick script takes each id for another one.
-            let Some(line) = line.filter(|_| is_unique) else {
-                let mut args = Args::at(now);
-                for envelope in row {
-                    args.push(envelope.id.as_str());
-                    args.push(encode_record(envelope)?);
+            let way = row.first().and_then(|one| way_of(one, now));
+            // The quick scripts take each id for another one.
+            let call = match way.filter(|_| is_unique) {
+                None => {
+                    let mut args = Args::at(now);
+                    for envelope in row {
+                        args.push(envelope.id.as_str());
+                        args.push(encode_record(envelope)?);
+                    }
+                    self.invocation(&SCRIPTS.enqueue, &args)
                 }
-                calls.push(self.invocation(&SCRIPTS.enqueue, &args));
-                sizes.push(row.len());
-                continue;
+                Some(way) => {
+                    for envelope in row {
+                        records.push(self.record_command(envelope)?);
+                    }
+                    self.plain_call(row, way, now)
+                }
             };
-            let args = plain_args(row, line, now);
-            for envelope in row {
-                records.push(self.record_command(envelope)?);
-            }
-            calls.push(self.invocation(&SCRIPTS.enqueue_plain, &args));
+            calls.push(call);
             sizes.push(row.len());
         }
         let answers = self.link().transact("enqueue", records, calls).await?;
@@ -65,6 +79,32 @@ impl RedisStore {
             read_admissions(answer, size, &mut admissions)?;
         }
         Ok(admissions)
+    }
+
+    fn plain_call(&self, row: &[Envelope], way: Way<'_>, now: Timestamp) -> Invocation<'static> {
+        match way {
+            Way::Line { queue, priority } => {
+                let ready = row.iter().map(|one| one.due_at.max(one.enqueued_at)).max();
+                let mut args = Args::at(now)
+                    .with(queue)
+                    .number(priority)
+                    .number(ready.unwrap_or(now).as_micros());
+                args.reserve(row.len());
+                for envelope in row {
+                    args.push(envelope.id.as_str());
+                }
+                self.invocation(&SCRIPTS.enqueue_plain, &args)
+            }
+            Way::Wait { queue, priority } => {
+                let mut args = Args::at(now).with(queue).number(priority);
+                args.reserve(2 * row.len());
+                for envelope in row {
+                    args.push(envelope.id.as_str());
+                    args.push_number(envelope.due_at.as_micros());
+                }
+                self.invocation(&SCRIPTS.enqueue_later, &args)
+            }
+        }
     }
 
     /// Keeps a record, unless there is one under this id.
@@ -78,19 +118,6 @@ impl RedisStore {
             .arg(record);
         Ok(command)
     }
-}
-
-fn plain_args(row: &[Envelope], (queue, priority): (&str, u8), now: Timestamp) -> Args {
-    let ready = row.iter().map(|one| one.due_at.max(one.enqueued_at)).max();
-    let mut args = Args::at(now)
-        .with(queue)
-        .number(priority)
-        .number(ready.unwrap_or(now).as_micros());
-    args.reserve(row.len());
-    for envelope in row {
-        args.push(envelope.id.as_str());
-    }
-    args
 }
 
 /// Reads what a script says of a row: nothing means that all were admitted.

@@ -176,16 +176,96 @@ local function by_due(a, b)
   return a.seq < b.seq
 end
 
+-- Promotes plain tasks, which stand in the order of their due times, to the ends of their lines. Answers
+-- those that belong elsewhere.
+local function promote_plain(plain)
+  local lines, left = {}, {}
+  for n, task in ipairs(plain) do
+    local name = task.prio .. ' ' .. task.queue
+    local line = lines[name]
+    if not line then
+      local key = line_key(task.queue, task.prio)
+      local ready, seq = match(call('HGET', queue_key(task.queue), 'e' .. task.prio) or '', '^(%S+) (%S+)$')
+      if call('EXISTS', key) == 0 then ready = nil end
+      line = { key = key, queue = task.queue, prio = task.prio, places = {}, ready = tonumber(ready or '-inf') or -math.huge,
+        seq = tonumber(seq or 0) or 0 }
+      lines[name] = line
+    end
+    if task.due > line.ready or (task.due == line.ready and task.seq > line.seq) then
+      line.ready, line.seq = task.due, task.seq
+      line.places[#line.places + 1] = task
+    else
+      left[#left + 1] = task
+    end
+  end
+  local number = take_numbers(#plain)
+  local states, gone = {}, {}
+  for _, line in pairs(lines) do
+    local places = {}
+    for _, task in ipairs(line.places) do
+      local text = int(number)
+      number = number + 1
+      places[#places + 1] = text .. ' ' .. task.id
+      states[#states + 1], states[#states + 2] = task.id, text .. ':' .. task.seq_text
+      gone[#gone + 1] = task.id
+    end
+    if #places > 0 then
+      call_with('RPUSH', line.key, places)
+      call('HSET', queue_key(line.queue), 'e' .. line.prio, int(line.ready) .. ' ' .. int(line.seq))
+      bump(line.queue, 'scheduled', -#places)
+      bump(line.queue, 'n' .. line.prio, #places)
+      wake(line.queue)
+    end
+  end
+  if #gone > 0 then
+    call_with('HSET', STATES, states)
+    call_with('ZREM', DUE, gone)
+  end
+  return left
+end
+
+local function is_in_order(tasks)
+  for n = 2, #tasks do
+    if by_due(tasks[n], tasks[n - 1]) then return false end
+  end
+  return true
+end
+
+-- What is due, at most so much: plain tasks that were never touched, and the ids of others.
+local function due_tasks(budget)
+  local found = call('ZRANGEBYSCORE', DUE, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, budget)
+  local ids, plain, others = {}, {}, {}
+  for at = 1, #found, 2 do ids[#ids + 1] = found[at] end
+  if #ids == 0 then return plain, others end
+  local states = call('HMGET', STATES, unpack(ids))
+  for n, id in ipairs(ids) do
+    local seq, prio, queue = match(states[n] or '', '^~(%d+)\t(%d)\t(.+)$')
+    if seq then
+      plain[#plain + 1] = { id = id, seq = tonumber(seq), seq_text = seq, prio = prio, queue = queue,
+        due = tonumber(found[2 * n]) }
+    else
+      others[#others + 1] = id
+    end
+  end
+  return plain, others
+end
+
 -- Promotes what is due, at most `budget` tasks, the earliest first.
 local function promote(budget)
   local promoted, skipped = 0, 0
   while budget > 0 do
+    local plain, others = due_tasks(budget)
+    if #plain == 0 and #others == 0 then break end
+    if not is_in_order(plain) then table.sort(plain, by_due) end
+    local elsewhere = promote_plain(plain)
+    for _, task in ipairs(elsewhere) do others[#others + 1] = task.id end
+    local done = #plain - #elsewhere
+    promoted = promoted + done
     local due = {}
-    for _, id in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', int(now), 'LIMIT', 0, budget)) do
+    for _, id in ipairs(others) do
       local task = load(id)
       if task then due[#due + 1] = task else call('ZREM', DUE, id) end
     end
-    if #due == 0 then break end
     table.sort(due, by_due)
     was_released = false
     for _, task in ipairs(due) do
@@ -193,10 +273,11 @@ local function promote(budget)
         local up, away = promote_one(task)
         promoted, skipped = promoted + up, skipped + away
       end
-      budget = budget - 1
+      done = done + 1
       -- What was released may be due before the rest.
       if was_released then break end
     end
+    budget = budget - math.max(done, 1)
   end
   return promoted, skipped
 end

@@ -2,11 +2,12 @@
 --
 -- {prefix}tasks    HASH id → "head NEWLINE envelope", as it came; the head repeats what scripts need of it
 -- {prefix}states   HASH id → the state: a letter, for an active task its proof and a NEWLINE, then a
---                  MessagePack map of what differs from the default. A bare "seq" is the state of a plain task:
---                  it was due at once, has neither key, origin nor retention, and waits in its line. "seq group"
---                  is that of one that has been leased since, for the first time.
--- {prefix}index:{queue}   ZSET of ids by seq: the tasks of the queue, but for plain ones, which are found in
---                  their line or by their lease
+--                  MessagePack map of what differs from the default. A plain task, with neither key, origin nor
+--                  retention, that has done nothing yet is written shorter: "~seq TAB priority TAB queue" while it
+--                  waits for its due time; "number:seq" while it waits in its line since then, and a bare "seq"
+--                  while it does from its admission; "seq group" while it runs for the first time.
+-- {prefix}index:{queue}   ZSET of ids by seq: the tasks of the queue, but for those in "seq", which are found in
+--                  their line, and those in "seq group", which are found by their lease
 -- {prefix}due      ZSET of ids by due time: scheduled and retry, but for fires that the gate holds
 -- {prefix}leases   ZSET by the end of their lease: of "#number" for a group of tasks that were leased together, and
 --                  of ids for those that have been renewed since
@@ -66,6 +67,16 @@ end
 
 local function read_state(task, state)
   local letter, body = sub(state, 1, 1), nil
+  if letter == '~' then
+    task.st, task.seq = 's', tonumber(match(state, '^~(%d+)'))
+    task.number = task.seq
+    return
+  end
+  local number, own_seq = match(state, '^(%d+):(%d+)$')
+  if number then
+    task.st, task.seq, task.number, task.ready = 'p', tonumber(own_seq), tonumber(number), task.due
+    return
+  end
   local seq, group = match(state, '^(%d+) ?(%d*)$')
   if seq then
     task.st, task.seq, task.is_unindexed = 'p', tonumber(seq), true
