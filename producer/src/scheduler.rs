@@ -6,6 +6,7 @@ mod event;
 mod intern;
 mod keeper;
 mod late;
+mod limits;
 mod loader;
 mod manual;
 mod nap;

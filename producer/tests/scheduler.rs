@@ -8,6 +8,8 @@
 
 #[path = "client/asked.rs"]
 mod asked;
+#[path = "scheduler/bounds.rs"]
+mod bounds;
 #[path = "scheduler/changes.rs"]
 mod changes;
 #[path = "scheduler/flaky.rs"]

@@ -1,6 +1,8 @@
 //! Schedules: a rule for due instants, the policies around it, and the task that each fire makes.
 
+mod bounds;
 mod cron;
+mod excluded_dates;
 mod fire;
 mod form;
 mod recurrence;
@@ -11,7 +13,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use bounds::{Bounded, Bounds};
 pub use cron::{ClockChange, CronExpr};
+pub use excluded_dates::ExcludedDates;
 pub use fire::{fire_due_at, fire_task_id};
 pub use recurrence::{Interval, Recurrence};
 pub use zone::Zone;
@@ -64,15 +68,16 @@ pub enum Overlap {
 /// A schedule: when, in which zone, under which policies, and what.
 ///
 /// Its text form (TOML in a schedule file, JSON elsewhere) has the fields `id`, one of `cron`,
-/// `every` or `at`, and optionally `time_zone` (UTC), `kind`, `queue` (`default`), `payload` (null),
-/// `headers`, `priority` (5), `misfire` (`fire_once`), `catch_up` (1 h), `overlap` (`allow`),
-/// `jitter` (0 s), `timeout` (30 min), `retention` (24 h) and `retry`. Unknown fields are refused.
+/// `every` or `at`, and optionally `time_zone` (UTC), the bounds `start`, `end`, `limit` and
+/// `exclude`, `kind`, `queue` (`default`), `payload` (null), `headers`, `priority` (5), `misfire`
+/// (`fire_once`), `catch_up` (1 h), `overlap` (`allow`), `jitter` (0 s), `timeout` (30 min),
+/// `retention` (24 h) and `retry`. Unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "form::ScheduleForm", into = "form::ScheduleForm")]
 pub struct Schedule {
     /// Its name.
     pub id: ScheduleId,
-    /// Its due instants.
+    /// Its due instants, with the bounds that hold them back.
     pub recurrence: Recurrence,
     /// What happens to instants that passed while nothing was up.
     pub misfire: Misfire,
@@ -102,6 +107,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// How many fires are put into the broker at most, if that is limited.
+    #[must_use]
+    pub fn limit(&self) -> Option<u64> {
+        self.recurrence.bounds()?.limit
+    }
+
     /// The id of the task of a fire: [`fire_task_id`].
     pub fn task_id(&self, scheduled_at: Timestamp) -> Result<TaskId> {
         fire_task_id(&self.id, scheduled_at)

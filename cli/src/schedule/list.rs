@@ -1,9 +1,9 @@
 //! Looking at schedules.
 
-use tidemill::ScheduleId;
 use tidemill::ledger::{ScheduleRecord, Schedules};
+use tidemill::{ScheduleId, Timestamp};
 
-use super::view::{ScheduleView, local, rule, upcoming, words};
+use super::view::{ScheduleView, is_spent, local, rule, words};
 use crate::clean;
 use crate::context::Context;
 use crate::output::{Format, Rows, or_dash};
@@ -23,14 +23,14 @@ pub(super) async fn list(format: Format, context: &mut Context) -> Result<(), Pr
                 Format::Json => context.out.json(&ScheduleView::new(record, now, 1))?,
                 Format::Table => {
                     let schedule = &record.schedule;
-                    let next = upcoming(record, now, 1).pop();
+                    let next = record.upcoming(now).next();
                     rows.add([
                         schedule.id.to_string(),
                         rule(schedule),
                         schedule.kind.to_string(),
                         or_dash(next.map(|at| local(schedule, at))),
-                        state(record),
-                        record.fire_count.to_string(),
+                        state(record, now),
+                        fires(record),
                         record.source.clone(),
                     ]);
                 }
@@ -47,12 +47,20 @@ pub(super) async fn list(format: Format, context: &mut Context) -> Result<(), Pr
     Ok(())
 }
 
-fn state(record: &ScheduleRecord) -> String {
+fn state(record: &ScheduleRecord, now: Timestamp) -> String {
     match (&record.pause_reason, record.paused) {
+        (_, false) if is_spent(record, now) => "spent".into(),
         (_, false) => "on".into(),
         (None, true) => "paused".into(),
         (Some(reason), true) => format!("paused: {reason}"),
     }
+}
+
+/// How many there were, of how many that its limit allows.
+fn fires(record: &ScheduleRecord) -> String {
+    let count = record.fire_count;
+    let limit = record.schedule.limit();
+    limit.map_or_else(|| count.to_string(), |limit| format!("{count}/{limit}"))
 }
 
 pub(super) async fn show(
@@ -80,12 +88,12 @@ pub(super) async fn show(
     }
     let facts = [
         ("means", words(schedule)),
-        ("state", Some(state(&record))),
+        ("state", Some(state(&record, now))),
         ("source", Some(record.source.clone())),
         ("revision", Some(record.revision.to_string())),
         ("updated_at", Some(record.updated_at.to_string())),
         ("planned_until", Some(record.planned_until.to_string())),
-        ("fires", Some(record.fire_count.to_string())),
+        ("fires", Some(fires(&record))),
     ];
     for (name, value) in facts {
         if let Some(text) = value {
@@ -94,7 +102,7 @@ pub(super) async fn show(
                 .line(&format!("{name:<14}{}", clean::line(&text)))?;
         }
     }
-    for at in upcoming(&record, now, 5) {
+    for at in record.upcoming(now).take(5) {
         context
             .out
             .line(&format!("{:<14}{}", "next", local(schedule, at)))?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tidemill::Timestamp;
 use tidemill::format_duration;
 use tidemill::ledger::ScheduleRecord;
-use tidemill::schedule::{Recurrence, Schedule, Zone};
+use tidemill::schedule::{Recurrence, Schedule};
 
 use crate::cron::in_zone;
 
@@ -21,6 +21,8 @@ pub(super) struct ScheduleView<'a> {
     updated_at: Timestamp,
     planned_until: Timestamp,
     fire_count: u64,
+    /// Whether it never fires again unless it is changed; not said of a paused one.
+    spent: bool,
     /// Its next instants, before jitter; none while it is paused.
     next: Vec<Timestamp>,
 }
@@ -36,17 +38,15 @@ impl<'a> ScheduleView<'a> {
             updated_at: record.updated_at,
             planned_until: record.planned_until,
             fire_count: record.fire_count,
-            next: upcoming(record, now, count),
+            spent: is_spent(record, now),
+            next: record.upcoming(now).take(count).collect(),
         }
     }
 }
 
-/// The next instants of a schedule; none while it is paused.
-pub(super) fn upcoming(record: &ScheduleRecord, now: Timestamp, count: usize) -> Vec<Timestamp> {
-    if record.paused {
-        return Vec::new();
-    }
-    next(&record.schedule, now, count)
+/// Whether a schedule never fires again as it is: its limit is reached, or no instant is left.
+pub(super) fn is_spent(record: &ScheduleRecord, now: Timestamp) -> bool {
+    !record.paused && record.upcoming(now).next().is_none()
 }
 
 /// The next instants of a definition.
@@ -59,7 +59,7 @@ pub(super) fn next(schedule: &Schedule, now: Timestamp, count: usize) -> Vec<Tim
 
 /// The rule in few words, as in a file.
 pub(super) fn rule(schedule: &Schedule) -> String {
-    match &schedule.recurrence {
+    match schedule.recurrence.rule() {
         Recurrence::Cron { expression, zone } if zone.name() == "UTC" => {
             expression.as_str().to_owned()
         }
@@ -68,21 +68,19 @@ pub(super) fn rule(schedule: &Schedule) -> String {
         }
         Recurrence::Every(interval) => format!("every {}", format_duration(interval.get())),
         Recurrence::At(at) => format!("at {at}"),
+        Recurrence::Bounded(_) => String::new(),
     }
 }
 
 /// The rule in plain words.
 pub(super) fn words(schedule: &Schedule) -> Option<String> {
-    match &schedule.recurrence {
+    match schedule.recurrence.rule() {
         Recurrence::Cron { expression, .. } => Some(expression.describe()),
-        Recurrence::Every(_) | Recurrence::At(_) => None,
+        Recurrence::Every(_) | Recurrence::At(_) | Recurrence::Bounded(_) => None,
     }
 }
 
 /// An instant on the clocks of the schedule's zone.
 pub(super) fn local(schedule: &Schedule, at: Timestamp) -> String {
-    match &schedule.recurrence {
-        Recurrence::Cron { zone, .. } => in_zone(at, zone),
-        Recurrence::Every(_) | Recurrence::At(_) => in_zone(at, &Zone::utc()),
-    }
+    in_zone(at, schedule.recurrence.zone())
 }

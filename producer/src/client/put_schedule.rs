@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tidemill_shared::ledger::ScheduleRecord;
-use tidemill_shared::schedule::{Misfire, Overlap, Schedule};
+use tidemill_shared::schedule::{Bounds, ExcludedDates, Misfire, Overlap, Schedule};
 use tidemill_shared::{
-    Error, Headers, Kind, Priority, QueueName, Result, RetryPolicy, ScheduleId, Task,
+    Error, Headers, Kind, Priority, QueueName, Result, RetryPolicy, ScheduleId, Task, Timestamp,
 };
 
 use super::{Client, Rule};
@@ -26,6 +26,8 @@ pub struct PutSchedule {
     client: Client,
     id: Result<ScheduleId>,
     rule: Rule,
+    bounds: Bounds,
+    exclude: Vec<String>,
     kind: Result<Kind>,
     payload: Result<serde_json::Value, serde_json::Error>,
     queue: Option<Result<QueueName>>,
@@ -56,6 +58,8 @@ impl PutSchedule {
             client,
             id: ScheduleId::new(id),
             rule,
+            bounds: Bounds::default(),
+            exclude: Vec::new(),
             kind: Kind::new(T::KIND),
             payload,
             queue: defaults.queue.map(QueueName::new),
@@ -69,6 +73,32 @@ impl PutSchedule {
             retention: defaults.retention.unwrap_or(DAY),
             retry,
         }
+    }
+
+    /// It does not fire before this instant. Default: from the moment when it is declared.
+    pub const fn start(mut self, at: Timestamp) -> Self {
+        self.bounds.start = Some(at);
+        self
+    }
+
+    /// It does not fire after this instant, which is not before its start. Default: no end.
+    pub const fn end(mut self, at: Timestamp) -> Self {
+        self.bounds.end = Some(at);
+        self
+    }
+
+    /// It rests when so many of its fires have been enqueued over all revisions, at least 1.
+    /// Default: no limit.
+    pub const fn limit(mut self, fires: u64) -> Self {
+        self.bounds.limit = Some(fires);
+        self
+    }
+
+    /// It does not fire on this date (`2026-12-25`) or on those of a range
+    /// (`2026-12-24..2027-01-02`, both ends included) of its zone; may be called again for others.
+    pub fn exclude(mut self, dates: impl Into<String>) -> Self {
+        self.exclude.push(dates.into());
+        self
     }
 
     /// What happens to instants that passed while nothing was up. Default: the latest runs, once.
@@ -137,13 +167,14 @@ impl PutSchedule {
         self
     }
 
-    fn finish(self) -> Result<Schedule> {
+    fn finish(mut self) -> Result<Schedule> {
+        self.bounds.exclude = ExcludedDates::read(&self.exclude)?;
         if self.jitter > DAY {
             return Err(Error::invalid("schedule", "the jitter is over a day"));
         }
         let schedule = Schedule {
             id: self.id?,
-            recurrence: self.rule.0?,
+            recurrence: self.rule.0?.within(self.bounds)?,
             misfire: self.misfire,
             catch_up: self.catch_up,
             overlap: self.overlap,

@@ -63,10 +63,12 @@ impl Rule {
                 expression,
                 zone: Zone::new(name.as_ref())?,
             }),
-            Recurrence::Every(_) | Recurrence::At(_) => Err(Error::invalid(
-                "schedule",
-                "a time zone goes with cron only; an interval and an instant have none",
-            )),
+            Recurrence::Every(_) | Recurrence::At(_) | Recurrence::Bounded(_) => {
+                Err(Error::invalid(
+                    "schedule",
+                    "a time zone goes with cron only; an interval and an instant have none",
+                ))
+            }
         }))
     }
 }

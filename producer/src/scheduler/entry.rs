@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tidemill_shared::ledger::ScheduleRecord;
 use tidemill_shared::schedule::{
-    CronExpr, Interval, MISFIRE_THRESHOLD, Misfire, Recurrence, Schedule, Zone, fire_due_at,
+    Bounded, CronExpr, Interval, MISFIRE_THRESHOLD, Misfire, Recurrence, Schedule, Zone,
+    fire_due_at,
 };
 use tidemill_shared::{ContentType, Envelope, Payload, Result, ScheduleId, Timestamp};
 
@@ -35,6 +36,7 @@ enum Rule {
     Cron(Arc<CronRule>),
     Every(Interval),
     At(Timestamp),
+    Bounded(Arc<Bounded>),
 }
 
 /// A cron expression in a zone.
@@ -82,6 +84,7 @@ impl Entry {
         listing: u32,
         shared: &mut Shared,
     ) -> Result<Self> {
+        let is_spent = record.left() == Some(0);
         let mut schedule = record.schedule;
         let payload = serde_json::to_vec(&schedule.payload.take()).map_err(|e| {
             let message = "the payload cannot be written as JSON";
@@ -95,6 +98,7 @@ impl Entry {
             }
             Recurrence::Every(interval) => Rule::Every(interval),
             Recurrence::At(at) => Rule::At(at),
+            Recurrence::Bounded(bounded) => Rule::Bounded(bounded),
         };
         let mut entry = Self {
             id,
@@ -107,7 +111,9 @@ impl Entry {
             listing,
             stalled: false,
         };
-        entry.next = entry.next_after(record.planned_until);
+        if !is_spent {
+            entry.next = entry.next_after(record.planned_until);
+        }
         Ok(entry)
     }
 
@@ -116,7 +122,13 @@ impl Entry {
             Rule::Cron(rule) => rule.expression.next_after(after, &rule.zone),
             Rule::Every(interval) => Recurrence::Every(*interval).next_after(after),
             Rule::At(at) => Recurrence::At(*at).next_after(after),
+            Rule::Bounded(bounded) => bounded.next_after(after),
         }
+    }
+
+    /// Whether the number of its fires is limited.
+    pub(super) fn is_limited(&self) -> bool {
+        matches!(&self.rule, Rule::Bounded(bounded) if bounded.bounds().limit.is_some())
     }
 
     pub(super) fn misfire(&self) -> Misfire {
@@ -156,6 +168,7 @@ impl Entry {
             },
             Rule::Every(interval) => Recurrence::Every(*interval),
             Rule::At(at) => Recurrence::At(*at),
+            Rule::Bounded(bounded) => Recurrence::Bounded(Arc::clone(bounded)),
         };
         let payload = Payload::new(ContentType::json(), Arc::clone(&self.payload));
         let due_at = self.due_at(scheduled_at);

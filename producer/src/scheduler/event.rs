@@ -66,6 +66,11 @@ pub enum SchedulerEvent {
         /// The planned instant.
         scheduled_at: Timestamp,
     },
+    /// As many fires have been enqueued as the limit of a schedule allows; it rests until it changes.
+    Spent {
+        /// The schedule.
+        schedule: ScheduleId,
+    },
     /// The store did not do something.
     Failed {
         /// What was tried.
@@ -122,6 +127,9 @@ impl SchedulerEvent {
                 schedule,
                 scheduled_at,
             } => tracing::debug!(schedule_id = %schedule, %scheduled_at, "fire refused"),
+            Self::Spent { schedule } => {
+                tracing::info!(schedule_id = %schedule, "schedule has come to its limit");
+            }
             Self::Failed {
                 operation,
                 error,

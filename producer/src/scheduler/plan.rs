@@ -209,6 +209,33 @@ impl Plan {
         })
     }
 
+    /// The schedule of a step and its revision, when the number of its fires is limited.
+    pub(super) fn limited(&self, step: &Step) -> Option<(&ScheduleId, u64)> {
+        let entry = self.entries.get(index(step.slot))?.as_ref()?;
+        let counts = entry.number == step.number && entry.is_limited();
+        counts.then_some((&entry.id, entry.revision))
+    }
+
+    /// Goes on with a schedule at this instant, or lets it rest until it changes, and forgets all
+    /// that was to become of later ones. `None` when it has changed already or is left alone.
+    pub(super) fn begin_again(
+        &mut self,
+        slot: Slot,
+        number: u64,
+        next: Option<Timestamp>,
+    ) -> Option<ScheduleId> {
+        let entry = entry_at(&mut self.entries, slot)?;
+        if entry.number != number || entry.stalled {
+            return None;
+        }
+        // Under another number: steps that were made, and its turn among the late, count no more.
+        self.entered += 1;
+        entry.number = self.entered;
+        entry.next = next;
+        push(&mut self.heap, slot, next);
+        Some(entry.id.clone())
+    }
+
     /// Leaves a schedule alone until it is read again.
     pub(super) fn stall(&mut self, step: &Step) {
         if let Some(entry) = entry_at(&mut self.entries, step.slot)

@@ -7,6 +7,7 @@ use tidemill_shared::{Connection, Error, Result, ScheduleId, TaskId, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::limits::Allowance;
 use super::loader::{Loader, Progress};
 use super::nap::{Alarm, Backoff, nap};
 use super::plan::{Fate, Plan, Step};
@@ -230,16 +231,19 @@ impl<'a> Planner<'a> {
     }
 
     async fn try_record(&self, reign: &mut Reign, term: &Term, steps: &[Step]) -> Result<()> {
+        let ledger = &*self.connection.ledger;
+        let allowance = patiently(Allowance::ask(ledger, &reign.plan, steps)).await?;
         let now = self.connection.clock.now();
-        let (steps, fires): (Vec<&Step>, Vec<PlannedFire>) = steps
+        let (steps, fires): (Vec<&Step>, Vec<PlannedFire>) = allowance
+            .steps
             .iter()
-            .filter_map(|step| Some((step, reign.plan.fire(step, now)?)))
+            .filter_map(|step| Some((*step, reign.plan.fire(step, now)?)))
             .unzip();
-        if fires.is_empty() {
-            return Ok(());
-        }
         let told: Vec<_> = fires.iter().map(Told::new).collect();
-        let answers = patiently(self.connection.ledger.record_fires(Some(term), fires)).await?;
+        let answers = match fires.is_empty() {
+            true => Vec::new(),
+            false => patiently(ledger.record_fires(Some(term), fires)).await?,
+        };
         let mut refused = false;
         for ((step, told), answer) in steps.into_iter().zip(told).zip(answers) {
             if answer == FireOutcome::Refused {
@@ -249,6 +253,9 @@ impl<'a> Planner<'a> {
             if let Some(event) = told.event(step, answer) {
                 self.observer.tell(&event);
             }
+        }
+        for schedule in allowance.settle(&mut reign.plan) {
+            self.observer.tell(&SchedulerEvent::Spent { schedule });
         }
         if refused {
             // Either the schedule has changed or somebody else leads: look at both.

@@ -11,6 +11,7 @@ use crate::stores::{Store, memory, note, on_every_store};
 on_every_store! {
     async fn a_schedule_is_declared_with_its_policies(store: Store) {
         let client = Client::new(&store.connection);
+        let begin = store.clock.now();
         let record = client
             .schedule("digest", cron("0 9 * * MON").in_tz("Europe/Madrid"), note("weekly"))
             .misfire(Misfire::FireAll)
@@ -23,6 +24,11 @@ on_every_store! {
             .timeout(Duration::from_secs(30))
             .retention(Duration::from_secs(90))
             .header("tenant", "acme")
+            .start(begin)
+            .end(begin + Duration::from_secs(86_400))
+            .limit(7)
+            .exclude("2026-12-25")
+            .exclude("2027-01-01..2027-01-06")
             .await
             .unwrap();
         assert_eq!(record.source, "api");
@@ -30,7 +36,11 @@ on_every_store! {
         let id = ScheduleId::new("digest").unwrap();
         let stored = store.connection.ledger.schedule(&id).await.unwrap().unwrap();
         let schedule = &stored.schedule;
-        assert!(matches!(&schedule.recurrence, Recurrence::Cron { zone, .. } if zone.name() == "Europe/Madrid"));
+        assert!(matches!(schedule.recurrence.rule(), Recurrence::Cron { zone, .. } if zone.name() == "Europe/Madrid"));
+        let bounds = schedule.recurrence.bounds().unwrap();
+        assert_eq!((bounds.start, bounds.limit), (Some(begin), Some(7)));
+        assert_eq!(bounds.end, Some(begin + Duration::from_secs(86_400)));
+        assert_eq!(bounds.exclude.entries(), ["2026-12-25", "2027-01-01..2027-01-06"]);
         assert_eq!(schedule.misfire, Misfire::FireAll);
         assert_eq!(schedule.catch_up, Duration::from_secs(60));
         assert_eq!(schedule.overlap, Overlap::Skip);
@@ -91,6 +101,11 @@ async fn a_schedule_that_makes_no_sense_is_refused() {
         tick().timeout(Duration::ZERO),
         tick().jitter(Duration::from_secs(86_401)),
         tick().header("", "x"),
+        tick().limit(0),
+        tick().exclude("Christmas"),
+        tick()
+            .start(store.clock.now())
+            .end(store.clock.now() - Duration::from_secs(1)),
     ];
     for schedule in wrong {
         let shown = format!("{schedule:?}");

@@ -27,8 +27,43 @@ pub struct ScheduleRecord {
     pub updated_at: Timestamp,
     /// Every instant up to this one is planned: it has a fire, or is recorded as missed or skipped.
     pub planned_until: Timestamp,
-    /// How many fires have been enqueued, over all revisions.
+    /// How many fires have been enqueued since it was added, over all revisions, those by hand
+    /// included; not those that a change took back. One that was enqueued and then turned away at
+    /// its due time, by the overlap policy for example, counts.
     pub fire_count: u64,
+}
+
+impl ScheduleRecord {
+    /// How many fires its limit leaves, if it has one.
+    #[must_use]
+    pub fn left(&self) -> Option<u64> {
+        let limit = self.schedule.limit()?;
+        Some(limit.saturating_sub(self.fire_count))
+    }
+
+    /// The instants after `now` at which it fires as things stand: none while it is paused, and no
+    /// more than its limit leaves. Those that are planned already count in
+    /// [`fire_count`](Self::fire_count) and are still to come.
+    pub fn upcoming(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
+        let next = |after: &Timestamp| self.schedule.recurrence.next_after(*after);
+        let first = Some(now)
+            .filter(|_| !self.paused)
+            .and_then(|now| next(&now));
+        let mut left = self.left();
+        std::iter::successors(first, next).take_while(move |at| {
+            if *at <= self.planned_until {
+                return true;
+            }
+            match &mut left {
+                None => true,
+                Some(0) => false,
+                Some(left) => {
+                    *left -= 1;
+                    true
+                }
+            }
+        })
+    }
 }
 
 /// What the application of a set of definitions did.

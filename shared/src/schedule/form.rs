@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::recurrence::Interval;
-use crate::schedule::{CronExpr, Misfire, Overlap, Recurrence, Schedule, Zone, retry_form};
+use crate::schedule::{
+    Bounds, CronExpr, ExcludedDates, Misfire, Overlap, Recurrence, Schedule, Zone, retry_form,
+};
 use crate::{
     Error, Headers, Kind, Priority, QueueName, RetryPolicy, ScheduleId, Timestamp, seconds_text,
 };
@@ -26,6 +28,14 @@ pub(super) struct ScheduleForm {
     at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exclude: Vec<String>,
     kind: Kind,
     #[serde(default)]
     queue: QueueName,
@@ -85,6 +95,13 @@ impl TryFrom<ScheduleForm> for Schedule {
             }
             _ => return Err(wrong("expected just one of cron, every and at".into())),
         };
+        let bounds = Bounds {
+            start: form.start,
+            end: form.end,
+            limit: form.limit,
+            exclude: ExcludedDates::read(&form.exclude).map_err(named)?,
+        };
+        let recurrence = recurrence.within(bounds).map_err(named)?;
         if form.time_zone.is_some() && form.cron.is_none() {
             return Err(wrong("time_zone goes with cron only".into()));
         }
@@ -117,20 +134,26 @@ impl TryFrom<ScheduleForm> for Schedule {
 impl From<Schedule> for ScheduleForm {
     fn from(schedule: Schedule) -> Self {
         let (mut cron, mut every, mut at, mut time_zone) = (None, None, None, None);
-        match schedule.recurrence {
+        match schedule.recurrence.rule() {
             Recurrence::Cron { expression, zone } => {
                 cron = Some(expression.as_str().to_owned());
                 time_zone = Some(zone.name().to_owned());
             }
             Recurrence::Every(interval) => every = Some(interval.get()),
-            Recurrence::At(instant) => at = Some(instant),
+            Recurrence::At(instant) => at = Some(*instant),
+            Recurrence::Bounded(_) => {}
         }
+        let bounds = schedule.recurrence.bounds().cloned().unwrap_or_default();
         Self {
             id: schedule.id,
             cron,
             every,
             at,
             time_zone,
+            start: bounds.start,
+            end: bounds.end,
+            limit: bounds.limit,
+            exclude: bounds.exclude.entries(),
             kind: schedule.kind,
             queue: schedule.queue,
             payload: schedule.payload,

@@ -1,8 +1,9 @@
 //! The rule of a schedule's due instants.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::schedule::{ClockChange, CronExpr, Zone};
+use crate::schedule::{Bounded, ClockChange, CronExpr, Zone};
 use crate::{Error, Result, Timestamp};
 
 /// When a schedule is due.
@@ -20,6 +21,8 @@ pub enum Recurrence {
     Every(Interval),
     /// Once.
     At(Timestamp),
+    /// One of the others, held back by bounds: made by [`within`](Self::within).
+    Bounded(Arc<Bounded>),
 }
 
 /// A fixed interval of 100 ms to 10 years.
@@ -64,15 +67,16 @@ impl Recurrence {
                 (next <= Timestamp::MAX.as_micros()).then(|| Timestamp::from_micros(next))
             }
             Self::At(at) => (*at > after).then_some(*at),
+            Self::Bounded(bounded) => bounded.next_after(after),
         }
     }
 
     /// Which change of the clock a due instant belongs to, if any.
     #[must_use]
     pub fn clock_change_at(&self, due: Timestamp) -> Option<ClockChange> {
-        match self {
+        match self.rule() {
             Self::Cron { expression, zone } => expression.clock_change_at(due, zone),
-            Self::Every(_) | Self::At(_) => None,
+            Self::Every(_) | Self::At(_) | Self::Bounded(_) => None,
         }
     }
 }
