@@ -66,7 +66,9 @@ impl Reloader {
     pub(crate) async fn run(mut self, stop: &CancellationToken) {
         let mut applied = self.stamps();
         let mut seen = applied.clone();
+        // A loss before the first look is one too.
         let mut version = 0;
+        self.has_shrunk(&mut version).await;
         let mut looks: u32 = 0;
         loop {
             let is_asked = tokio::select! {
