@@ -5,4 +5,4 @@ mod client;
 mod scheduler;
 
 pub use client::{Client, Enqueue, Enqueued, Every, PutSchedule, Rule, at, cron, every};
-pub use scheduler::{Scheduler, SchedulerEvent, preview, run_now};
+pub use scheduler::{Backfill, BackfilledFire, Scheduler, SchedulerEvent, preview, run_now};

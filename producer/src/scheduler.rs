@@ -1,5 +1,6 @@
 //! The scheduler: due instants of schedules become tasks.
 
+mod backfill;
 mod catch_up;
 mod entry;
 mod event;
@@ -23,6 +24,7 @@ use tidemill_shared::{Connection, Error, ErrorKind, Result, WorkerId};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use backfill::{Backfill, BackfilledFire};
 pub use event::SchedulerEvent;
 pub use manual::run_now;
 pub use preview::preview;

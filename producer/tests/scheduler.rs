@@ -8,6 +8,8 @@
 
 #[path = "client/asked.rs"]
 mod asked;
+#[path = "scheduler/backfill.rs"]
+mod backfill;
 #[path = "scheduler/bounds.rs"]
 mod bounds;
 #[path = "scheduler/changes.rs"]

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use tidemill_shared::ledger::{FireOutcome, PlannedFire};
-use tidemill_shared::{Connection, Error, ErrorKind, Result, ScheduleId, TaskId};
+use tidemill_shared::ledger::{FireOutcome, PlannedFire, ScheduleRecord};
+use tidemill_shared::schedule::Misfire;
+use tidemill_shared::{Connection, Error, ErrorKind, Result, ScheduleId, TaskId, Timestamp};
 
 use super::patiently;
 
 /// How often an instant that is taken, or a definition that has just changed, is tried again.
 const TRIES: u32 = 10;
+
+/// Longer than any fire can be late: a hundred years.
+const EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Fires a schedule now, under an instant of its own: the calendar goes on as if nothing had been.
 /// Overlap counts: a fire that finds an earlier one running may be skipped or wait. A pause does not:
@@ -22,25 +26,13 @@ pub async fn run_now(connection: &Connection, id: &ScheduleId) -> Result<TaskId>
     let ledger = &connection.ledger;
     for attempt in 0..TRIES {
         let Some(record) = patiently(ledger.schedule(id)).await? else {
-            let message = format!("there is no schedule {id}");
-            return Err(Error::new(ErrorKind::NotFound, "run schedule", message));
+            return Err(not_found(id));
         };
         let now = connection.clock.now();
         // Two calls within a microsecond, or a call at an instant of the calendar, are two fires.
         let scheduled_at = now + Duration::from_micros(attempt.into());
-        let envelope = record
-            .schedule
-            .envelope(scheduled_at, now, record.revision, now)?;
-        let task = envelope.id.clone();
-        let fire = PlannedFire {
-            schedule: id.clone(),
-            scheduled_at,
-            revision: record.revision,
-            task: Ok(Box::new(envelope)),
-            count: 1,
-            planned_until: record.planned_until,
-            manual: true,
-        };
+        let fire = by_hand(&record, scheduled_at, now)?;
+        let task = record.schedule.task_id(scheduled_at)?;
         match patiently(ledger.record_fires(None, vec![fire]))
             .await?
             .first()
@@ -56,4 +48,33 @@ pub async fn run_now(connection: &Connection, id: &ScheduleId) -> Result<TaskId>
     }
     let message = format!("the schedule {id} keeps changing; try again");
     Err(Error::new(ErrorKind::Conflict, "run schedule", message))
+}
+
+/// The fire of an instant by hand, due now. However late it is, and however long the store takes to
+/// look at it, it is meant: it is no misfire.
+pub(super) fn by_hand(
+    record: &ScheduleRecord,
+    scheduled_at: Timestamp,
+    now: Timestamp,
+) -> Result<PlannedFire> {
+    let schedule = &record.schedule;
+    let mut envelope = schedule.envelope(scheduled_at, now, record.revision, now)?;
+    if let Some(origin) = &mut envelope.origin {
+        origin.misfire = Misfire::FireAll;
+        origin.catch_up = EVER;
+    }
+    Ok(PlannedFire {
+        schedule: schedule.id.clone(),
+        scheduled_at,
+        revision: record.revision,
+        task: Ok(Box::new(envelope)),
+        count: 1,
+        planned_until: record.planned_until,
+        manual: true,
+    })
+}
+
+pub(super) fn not_found(id: &ScheduleId) -> Error {
+    let message = format!("there is no schedule {id}");
+    Error::new(ErrorKind::NotFound, "run schedule", message)
 }
