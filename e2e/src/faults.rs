@@ -5,20 +5,24 @@
 //! with the tests, longer in `cargo xtask campaign redis-faults`. A feeder enqueues seeded tasks of
 //! four kinds, workers run them, and all write down what they do, on the disk, outside of the store.
 
+mod cluster;
 mod ledger;
 mod oracle;
 mod ports;
 mod program;
 mod proxy;
 mod redis;
+mod replicas;
 mod rows;
 mod scene;
 mod workload;
 
+pub use cluster::Cluster;
 pub use ledger::{Deed, Ledger, Line};
 pub use oracle::{Bounds, Finding};
 pub use proxy::{Proxy, Weather};
 pub use redis::{EVERY_SECOND, Redis};
+pub use replicas::ReplicaSet;
 pub use rows::{ROWS, Row, row};
 pub use scene::{LEASE, PATIENCE, Scene, Trial};
 pub use workload::{Feeder, Point, Shift};

@@ -48,6 +48,9 @@ struct FeedArguments {
     /// How long tasks stay once they have ended.
     #[arg(long, default_value = "0s", value_parser = tidemill::parse_duration)]
     retention: Duration,
+    /// How many of a hundred tasks take their time.
+    #[arg(long, default_value_t = 5)]
+    slow: u32,
 }
 
 #[derive(Args)]
@@ -83,6 +86,7 @@ async fn main() -> Result {
                 rate: arguments.rate,
                 ballast: arguments.ballast,
                 retention: arguments.retention,
+                slow: arguments.slow,
             };
             feeder
                 .run(&connection, &arguments.folder, &arguments.until)

@@ -5,6 +5,16 @@ use std::process::Command;
 
 use crate::Result;
 
+/// The real program, on this store and without any settings from the environment.
+pub(super) fn tidemill(broker: &str) -> Result<Command> {
+    let mut command = Command::new(find("tidemill", "tidemill-cli")?);
+    for name in ["CONFIG", "LEDGER", "NAMESPACE"] {
+        command.env_remove(format!("TIDEMILL_{name}"));
+    }
+    command.env("TIDEMILL_BROKER", broker);
+    Ok(command)
+}
+
 /// A feeder or a worker of the campaign.
 pub(super) fn victim(role: &str, broker: &str) -> Result<Command> {
     let mut command = Command::new(find("tidemill-victim", "tidemill-e2e")?);

@@ -167,11 +167,7 @@ async fn pump(
                 .await;
                 size
             }
-            Weather::Narrow(rate) => {
-                let bytes = f64::from(u32::try_from(size).unwrap_or(u32::MAX));
-                sleep(Duration::from_secs_f64(bytes / f64::from(rate))).await;
-                size
-            }
+            Weather::Narrow(rate) => usize::try_from(rate / 10).unwrap_or(1).max(1),
             Weather::Sliced(most) => random.random_range(1..=most),
             Weather::Cut(after) if from == From::Server => {
                 let left = left.get_or_insert(after);
@@ -181,11 +177,24 @@ async fn pump(
             }
             Weather::Clear | Weather::Silent | Weather::Reset | Weather::Cut(_) => size,
         };
+        let mut tenth;
         for part in piece.chunks(slice) {
             if sink.write_all(part).await.is_err() {
                 return;
             }
-            if slice < size {
+            // What is narrow passes at its pace until the weather changes.
+            match *sky.borrow() {
+                Weather::Narrow(_) => tenth = true,
+                Weather::Clear
+                | Weather::Late(..)
+                | Weather::Silent
+                | Weather::Reset
+                | Weather::Sliced(_)
+                | Weather::Cut(_) => tenth = false,
+            }
+            if tenth {
+                sleep(Duration::from_millis(100)).await;
+            } else if slice < size {
                 tokio::task::yield_now().await;
             }
         }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tidemill::{Clock, SystemClock, Timestamp, format_duration};
+use tidemill::{Client, Clock, SystemClock, TaskId, TaskRecord, Timestamp, format_duration};
 
 use super::ledger::{Deed, Ledger, Line};
 use super::oracle::{self, Bounds, Finding};
 use super::program::victim;
+use super::workload::Held;
 use crate::{Process, Result, ensure, until};
 
 /// How long leases are in trials.
@@ -27,6 +28,18 @@ pub struct Trial {
     pub length: Duration,
     /// Where everything is kept.
     pub folder: PathBuf,
+}
+
+impl Trial {
+    /// A part of it, in a folder of its own.
+    pub fn part(&self, name: &str) -> Result<Self> {
+        let folder = self.folder.join(name);
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self {
+            folder,
+            ..self.clone()
+        })
+    }
 }
 
 /// A feeder and workers on one store. Dropping it kills them.
@@ -59,11 +72,21 @@ impl Scene {
 
     /// Starts so many workers and a feeder, and waits until they are at work.
     pub async fn start(trial: &Trial, url: &str, workers: u32) -> Result<Self> {
+        Self::start_with(trial, url, workers, &[]).await
+    }
+
+    /// The same, with these arguments for the feeder.
+    pub async fn start_with(
+        trial: &Trial,
+        url: &str,
+        workers: u32,
+        feeder: &[&str],
+    ) -> Result<Self> {
         let mut scene = Self::empty(trial, url);
         for _ in 0..workers {
             scene.worker(&[])?;
         }
-        scene.feeder(&[])?;
+        scene.feeder(&[&["--slow", "30"], feeder].concat())?;
         scene.at_work(Timestamp::from_micros(0), 20).await?;
         scene.count_descriptors()?;
         Ok(scene)
@@ -129,6 +152,36 @@ impl Scene {
             Ok(lines.find(|line| line.at >= after && is_it(line)))
         })
         .await
+    }
+
+    /// Enqueues tasks that hold their worker in so many attempts; they stay for an hour.
+    pub async fn hold(&self, attempts: u32, count: u32) -> Result<Vec<TaskId>> {
+        let client = Client::new(&tidemill::connect(&self.url).await?);
+        let ledger = Ledger::open(&self.folder)?;
+        let mut tasks = Vec::new();
+        for number in 0..count {
+            let id = format!("held-{attempts}-{number}");
+            let task = client.enqueue(Held { attempts }).id(&id);
+            tasks.push(task.retention(Duration::from_secs(3_600)).await?.id);
+            ledger.note(Deed::Acknowledged, &id, 0, "")?;
+        }
+        Ok(tasks)
+    }
+
+    /// Waits until all of these have begun a run after this instant.
+    pub async fn held(&self, tasks: &[TaskId], after: Timestamp) -> Result {
+        for task in tasks {
+            let is_it = |line: &Line| line.deed == Deed::Started && line.task == task.as_str();
+            self.seen(after, is_it).await?;
+        }
+        Ok(())
+    }
+
+    /// A task as the store has it.
+    pub async fn task(&self, id: &TaskId) -> Result<TaskRecord> {
+        let client = Client::new(&tidemill::connect(&self.url).await?);
+        let task = client.task(id).await?;
+        task.ok_or_else(|| format!("{id} is not there").into())
     }
 
     /// The processes, for their limits.

@@ -16,10 +16,7 @@ use crate::Result;
 /// How many callers enqueue at once.
 const CALLERS: u32 = 4;
 
-/// The kinds of tasks. The id of a task begins with its kind.
-pub(super) const KINDS: [&str; 4] = ["fast", "slow", "blocking", "failing"];
-
-/// A process that enqueues.
+/// A process that enqueues tasks of four kinds, with which their ids begin.
 #[derive(Clone, Debug)]
 pub struct Feeder {
     /// The first part of all ids, so that two feeders do not meet.
@@ -32,6 +29,8 @@ pub struct Feeder {
     pub ballast: usize,
     /// How long tasks stay once they have ended.
     pub retention: Duration,
+    /// How many of a hundred tasks take their time.
+    pub slow: u32,
 }
 
 /// How a worker fails on purpose.
@@ -66,6 +65,14 @@ struct Blocking {
 #[task(kind = "failing")]
 struct Failing {}
 
+/// Holds its worker for ever in so many attempts, and ends at once in the next one. Its id begins with
+/// `held-` and that number.
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "held")]
+pub(super) struct Held {
+    pub(super) attempts: u32,
+}
+
 impl Feeder {
     /// Enqueues until the file is there, and then ends once every enqueue has been acknowledged or
     /// refused. A call whose outcome is unknown is repeated with the same id.
@@ -93,12 +100,12 @@ impl Feeder {
             if until.exists() {
                 break;
             }
-            let kind = KINDS[match random.random_range(0..20) {
-                0 => 1,
-                1 => 2,
-                2 => 3,
-                _ => 0,
-            }];
+            let kind = match random.random_range(0..100) {
+                number if number < self.slow => "slow",
+                95..=97 => "blocking",
+                98.. => "failing",
+                _ => "fast",
+            };
             let id = format!("{kind}-{}-{caller}-{number}", self.name);
             let millis = random.random_range(20..200);
             let deed = self.enqueue(&client, kind, &id, millis).await?;
@@ -187,6 +194,14 @@ async fn slow(task: Slow, run: Run<Arc<Hands>>) -> TaskResult {
     Ok(run.state().end(&run)?)
 }
 
+async fn held(task: Held, run: Run<Arc<Hands>>) -> TaskResult {
+    run.state().begin(&run)?;
+    if run.attempt() <= task.attempts {
+        std::future::pending::<()>().await;
+    }
+    Ok(run.state().end(&run)?)
+}
+
 #[expect(
     clippy::needless_pass_by_value,
     reason = "handlers own their task and their run"
@@ -234,6 +249,7 @@ impl Shift {
             .handle(slow)
             .handle_blocking(blocking)
             .handle(failing)
+            .handle(held)
             .build()?
             .run()
             .await?;

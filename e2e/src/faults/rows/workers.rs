@@ -1,8 +1,7 @@
-//! Workers that die, stall or are told to end.
+//! Workers that die.
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
@@ -10,8 +9,8 @@ use tokio::time::Instant;
 use crate::faults::ledger::Deed;
 use crate::faults::redis::{EVERY_SECOND, Redis};
 use crate::faults::scene::{LEASE, PATIENCE, Scene, Trial};
-use crate::faults::{Bounds, Finding, Ledger, Line};
-use crate::{Result, ensure, pause, until};
+use crate::faults::{Bounds, Finding, Ledger};
+use crate::{Result, ensure, pause};
 
 /// How soon a task of a dead worker has to run again: the lease, two sweeps, and a second.
 const RERUN: Duration = LEASE.saturating_add(Duration::from_secs(3));
@@ -85,85 +84,5 @@ pub(super) async fn dies_after_effect(trial: &Trial) -> Result<Finding> {
     // The first run aborts the process, and the others of its lease go down with it.
     ensure(finding.extra_runs >= 1, || "nothing ran twice".to_owned())?;
     finding.recovery = Some(rerun);
-    Ok(finding)
-}
-
-/// F3: the late end of a run is refused, and changes nothing.
-pub(super) async fn paused_beyond_lease(trial: &Trial) -> Result<Finding> {
-    let redis = Redis::start(&trial.folder, "redis", &[]).await?;
-    let scene = Scene::start(trial, &redis.url(), 2).await?;
-    let pauses = 1 + trial.length.as_secs() / 10;
-    for _ in 0..pauses {
-        let victim = scene.workers[0].id();
-        // Any task that the victim has begun and not ended will do.
-        let held = held_by(&scene, victim).await?;
-        scene.workers[0].signal(Signal::SIGSTOP)?;
-        let stopped = scene.now();
-        let is_again =
-            |line: &Line| line.deed == Deed::Ended && line.task == held && line.process != victim;
-        let again = scene.seen(stopped, is_again).await;
-        scene.workers[0].signal(Signal::SIGCONT)?;
-        again?;
-        let continued = scene.now();
-        until("the late end to be refused", PATIENCE, async || {
-            Ok(scene.workers[0]
-                .errors()?
-                .contains("lease was lost")
-                .then_some(()))
-        })
-        .await?;
-        scene
-            .seen(continued, |line| {
-                line.process == victim && line.deed == Deed::Started
-            })
-            .await?;
-    }
-    let bounds = Bounds {
-        extra_runs_of_a_task: usize::try_from(pauses)?,
-        ..Bounds::default()
-    };
-    let mut finding = scene.finish(&bounds).await?;
-    finding.note = format!("{pauses} pauses; late ends were refused");
-    Ok(finding)
-}
-
-/// A task that this process is running, stopped at the moment when it was seen.
-async fn held_by(scene: &Scene, process: u32) -> Result<String> {
-    until("a task in mid-run", PATIENCE, async || {
-        let lines = scene.lines()?;
-        let open = lines.values().find(|lines| {
-            let last = lines.iter().rfind(|line| line.process == process);
-            lines[0].task.starts_with("slow-")
-                && last.is_some_and(|line| line.deed == Deed::Started)
-        });
-        Ok(open.map(|lines| lines[0].task.clone()))
-    })
-    .await
-}
-
-/// F4: nobody takes anything from a worker that comes back in time.
-pub(super) async fn paused_within_lease(trial: &Trial) -> Result<Finding> {
-    let redis = Redis::start(&trial.folder, "redis", &[]).await?;
-    let scene = Scene::start(trial, &redis.url(), 2).await?;
-    let start = Instant::now();
-    let mut pauses = 0;
-    while start.elapsed() < trial.length {
-        let victim = &scene.workers[pauses % 2];
-        victim.signal(Signal::SIGSTOP)?;
-        pause(LEASE / 2).await;
-        victim.signal(Signal::SIGCONT)?;
-        let continued = scene.now();
-        scene.at_work(continued, 10).await?;
-        pauses += 1;
-    }
-    let last = scene.now();
-    scene.at_work(last, 1).await?;
-    let bounds = Bounds {
-        extra_runs_of_a_task: 0,
-        recovery: Some((last, Duration::from_secs(2))),
-        ..Bounds::default()
-    };
-    let mut finding = scene.finish(&bounds).await?;
-    finding.note = format!("{pauses} pauses");
     Ok(finding)
 }

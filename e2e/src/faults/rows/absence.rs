@@ -1,0 +1,110 @@
+//! Redis is not there yet, or does not want us.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::faults::redis::Redis;
+use crate::faults::scene::{PATIENCE, Scene, Trial, last};
+use crate::faults::{Bounds, Finding};
+use crate::{Process, Result, ensure, pause};
+
+const SECRET: &str = "hunter2";
+
+/// F59: processes that start before Redis wait for it; a wrong password and an expired certificate
+/// are said in words, and without the password.
+pub(super) async fn at_the_start(trial: &Trial) -> Result<Finding> {
+    let mut redis = Redis::down(&trial.folder, "redis", &["--requirepass", "right"])?;
+    let url = format!("redis://:right@127.0.0.1:{}", redis.port());
+    let mut scene = Scene::empty(trial, &url);
+    scene.worker(&[])?;
+    scene.feeder(&[])?;
+    pause(trial.length).await;
+    for process in &mut scene.workers {
+        ensure(process.is_running()?, || {
+            format!("it did not wait: {}", last(process.errors().ok()))
+        })?;
+    }
+    redis.launch()?;
+    let there = scene.now();
+    scene.at_work(there, 10).await?;
+    scene.count_descriptors()?;
+
+    let wrong = format!("redis://:{SECRET}@127.0.0.1:{}", redis.port());
+    refused(trial, "password", &wrong, &["password"]).await?;
+    let absent = Redis::down(&trial.folder, "absent", &[])?;
+    let nobody = format!("redis://:{SECRET}@127.0.0.1:{}?timeout=1s", absent.port());
+    refused(trial, "absent", &nobody, &["cannot be reached"]).await?;
+    certify(&trial.folder)?;
+    let mut tls = Redis::down(&trial.folder, "tls", &["--port", "0"])?;
+    let (port, ca) = (tls.port().to_string(), trial.folder.join("ca.crt"));
+    let folder = trial.folder.display();
+    tls.set(&["--tls-port", &port, "--tls-auth-clients", "no"]);
+    tls.set(&["--tls-cert-file", &format!("{folder}/old.crt")]);
+    tls.set(&["--tls-key-file", &format!("{folder}/old.key")]);
+    tls.set(&["--tls-ca-cert-file", &format!("{folder}/ca.crt")]);
+    tls.launch()?;
+    let expired = format!(
+        "rediss://:{SECRET}@127.0.0.1:{port}?timeout=5s&ca={}",
+        ca.display()
+    );
+    refused(trial, "expired", &expired, &["expired"]).await?;
+
+    let bounds = Bounds {
+        extra_runs_of_a_task: 0,
+        recovery: Some((there, Duration::from_secs(5))),
+        ..Bounds::default()
+    };
+    scene.finish(&bounds).await
+}
+
+/// A worker with this URL ends, says these words, and not the secret.
+async fn refused(trial: &Trial, name: &str, url: &str, words: &[&str]) -> Result {
+    let mut command = crate::faults::program::tidemill(url)?;
+    command.arg("worker");
+    let mut worker = Process::spawn(name, &mut command, &trial.folder)?;
+    let status = worker.ended(PATIENCE).await?;
+    let said = worker.errors()? + &worker.output()?;
+    ensure(!status.success(), || format!("{name}: it ended well"))?;
+    ensure(words.iter().all(|word| said.contains(word)), || {
+        format!("{name}: expected {words:?} in: {said}")
+    })?;
+    ensure(!said.contains(SECRET), || {
+        format!("{name}: the password is in: {said}")
+    })
+}
+
+const CONFIG: &str = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\n\
+    default_md=sha256\npolicy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n\
+    [e]\nsubjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
+
+/// Makes a CA, and a certificate that it has signed and that has expired.
+fn certify(folder: &Path) -> Result {
+    std::fs::write(folder.join("ca.conf"), CONFIG)?;
+    std::fs::write(folder.join("index"), "")?;
+    std::fs::write(folder.join("serial"), "01\n")?;
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    for arguments in [
+        format!(
+            "req -x509 {key} -days 2 -keyout ca.key -out ca.crt -subj /CN=test \
+             -addext basicConstraints=critical,CA:TRUE"
+        ),
+        format!("req {key} -keyout old.key -out old.csr -subj /CN=old"),
+        "ca -batch -config ca.conf -cert ca.crt -keyfile ca.key -in old.csr -out old.crt -notext \
+         -startdate 20200101000000Z -enddate 20200102000000Z"
+            .to_owned(),
+    ] {
+        let output = Command::new("openssl")
+            .args(arguments.split_whitespace())
+            .current_dir(folder)
+            .output()
+            .map_err(|error| format!("this row needs openssl: {error}"))?;
+        ensure(output.status.success(), || {
+            format!(
+                "openssl {arguments}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })?;
+    }
+    Ok(())
+}
