@@ -108,7 +108,15 @@ impl RedisStore {
         while !answer.is_done() {
             places.push((TaskId::new(answer.text()?)?, answer.text()?));
         }
-        let records = self.records(&places).await?;
+        let records = match self.records(&places).await {
+            Ok(records) => records,
+            Err(error) => {
+                // Nobody will run them: they go back as soon as the server answers again.
+                let (store, worker) = (self.clone(), demand.worker.clone());
+                self.spawn(async move { store.release(&places, &worker).await });
+                return Err(error);
+            }
+        };
         let mut grants = Grants {
             next_due,
             leases: Vec::with_capacity(places.len()),
@@ -160,6 +168,24 @@ impl RedisStore {
             records.push(answer.maybe_bytes()?.unwrap_or_default());
         }
         Ok(records)
+    }
+
+    /// Gives back what was leased and never read.
+    async fn release(&self, places: &[(TaskId, String)], worker: &WorkerId) {
+        let mut args = self.args();
+        for (task, numbers) in places {
+            let mut numbers = numbers.split(' ');
+            let seq = numbers.next().unwrap_or_default();
+            let fence = numbers.next().unwrap_or("1");
+            args.push(task.as_str());
+            args.push(format!("{seq} {fence} {worker}"));
+            args.push("L");
+            args.push("");
+            args.push(ReleaseCause::NotStarted.as_str());
+        }
+        if let Err(error) = self.change("settle", &SCRIPTS.settle, args).await {
+            tracing::debug!(%error, "leases that could not be read come back when they lapse");
+        }
     }
 
     async fn put_back(&self, leases: Vec<Lease>) -> Result<()> {
