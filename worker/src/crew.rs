@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidemill_shared::{Error, ErrorKind, ReleaseCause, Result, Verdict};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engine, Setup};
@@ -23,10 +23,31 @@ const DROPPING: Duration = Duration::from_secs(1);
 const TAIL: Duration = Duration::from_secs(3);
 
 /// How long the last settlements may take.
-const SETTLING: Duration = Duration::from_secs(2);
+const SETTLING: Span = Span {
+    least: Duration::from_secs(1),
+    most: Duration::from_secs(2),
+};
 
 /// How long the other agents may take to end.
-const ENDING: Duration = Duration::from_secs(2);
+const ENDING: Span = Span {
+    least: Duration::from_millis(500),
+    most: Duration::from_secs(2),
+};
+
+/// How long a part of the end may take.
+struct Span {
+    /// Also where a short grace leaves no time for it.
+    least: Duration,
+    most: Duration,
+}
+
+impl Span {
+    /// Its length where all has to be over at this instant.
+    fn until(&self, end: Option<Instant>) -> Duration {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        left.map_or(self.most, |left| left.clamp(self.least, self.most))
+    }
+}
 
 /// Everything that a running worker consists of. Dropping it ends it all.
 pub(crate) struct Crew {
@@ -79,6 +100,8 @@ impl Crew {
                 () = engine.draining().cancelled() => {}
             }
             engine.draining().cancel();
+            // A grace beyond what instants can reckon with never ends.
+            Instant::now().checked_add(engine.settings().grace)
         };
         // A task of its own, so that it shares threads, and takes turns, with what it starts.
         let mut poller = JoinSet::new();
@@ -89,12 +112,12 @@ impl Crew {
                 engine.draining().cancel();
             }
         };
-        tokio::join!(polled, relay);
+        let ((), end) = tokio::join!(polled, relay);
         tokio::select! {
             () = self.finish_runs() => {}
             () = at_once.cancelled() => engine.at_once().cancel(),
         }
-        self.end().await;
+        self.end(end).await;
     }
 
     /// Runs what is due, then ends.
@@ -110,7 +133,7 @@ impl Crew {
             )),
         };
         self.engine.draining().cancel();
-        self.end().await;
+        self.end(None).await;
         count
     }
 
@@ -138,15 +161,17 @@ impl Crew {
         }
     }
 
-    /// Ends everything, in the order in which the one needs the other.
-    async fn end(mut self) {
+    /// Ends everything, in the order in which the one needs the other: by this instant, if there is one,
+    /// also when the broker is down.
+    async fn end(mut self, by: Option<Instant>) {
         self.stop_runs();
         let engine = &self.engine;
         if timeout(DROPPING, engine.runs().wait()).await.is_err() {
             self.release_stuck().await;
         }
         self.close_settler.cancel();
-        if timeout(SETTLING, self.settler.join_next()).await.is_err() {
+        let settling = SETTLING.until(by);
+        if timeout(settling, self.settler.join_next()).await.is_err() {
             tracing::warn!(
                 "the last settlements did not reach the broker; their tasks come back when their leases end"
             );
@@ -158,7 +183,7 @@ impl Crew {
             // An error means that the thread has ended without an answer: ended all the same.
             drop((&mut self.renewer_ended).await);
         };
-        if timeout(ENDING, others).await.is_err() {
+        if timeout(ENDING.until(by), others).await.is_err() {
             tracing::warn!("an agent of the worker did not end in time");
         }
     }
