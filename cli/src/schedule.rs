@@ -1,6 +1,7 @@
 //! `tidemill schedule`: schedules and their fires.
 
 mod apply;
+mod backfill;
 mod doubts;
 mod fires;
 mod list;
@@ -45,10 +46,14 @@ pub(crate) enum ScheduleCommand {
         #[command(flatten)]
         reason: ReasonArgs,
     },
-    /// Show what `apply` would change, and the next five fires of what is new or changed
+    /// Show what `apply` would change: the next five fires of what is new or changed, the fires gained
+    /// and lost, changes of the clock, and the minutes in which most fires fall together
     Plan {
         #[command(flatten)]
         file: FileArgs,
+        /// How many days to look ahead, 1 to 366
+        #[arg(long, value_name = "N", default_value_t = plan::DAYS, value_parser = clap::value_parser!(u16).range(1..=366), allow_hyphen_values = true)]
+        days: u16,
     },
     /// Stop a schedule from firing, and take back what it has put ahead
     Pause(OneSchedule),
@@ -61,6 +66,8 @@ pub(crate) enum ScheduleCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Enqueue the fires of a past range that are not on record, each once however often it is repeated
+    Backfill(backfill::BackfillArgs),
     /// Remove a schedule, and take back what it has put ahead; its fires stay on record
     Delete(OneSchedule),
     /// List the fires of a schedule, newest first: what became of each, and how late it was
@@ -95,7 +102,7 @@ pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<
     };
     // A file that is wrong is told before any store is opened, and so made.
     let sources = match &command {
-        ScheduleCommand::Apply { file, .. } | ScheduleCommand::Plan { file } => {
+        ScheduleCommand::Apply { file, .. } | ScheduleCommand::Plan { file, .. } => {
             crate::settings::read_sources(&file.path)?
         }
         _ => Vec::new(),
@@ -108,12 +115,14 @@ pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<
     match command {
         ScheduleCommand::List(output) => list::list(output.format, context).await?,
         ScheduleCommand::Show { id, output } => list::show(&id, output.format, context).await?,
-        ScheduleCommand::Plan { file } => plan::plan(&sources, file.output.format, context).await?,
+        ScheduleCommand::Plan { file, days } => {
+            plan::plan(&sources, days, file.output.format, context).await?;
+        }
         ScheduleCommand::Apply {
             file,
             dry_run: true,
             ..
-        } => plan::plan(&sources, file.output.format, context).await?,
+        } => plan::plan(&sources, plan::DAYS, file.output.format, context).await?,
         ScheduleCommand::Apply {
             file,
             dry_run: false,
@@ -135,6 +144,7 @@ pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<
         ScheduleCommand::RunNow { schedule, output } => {
             run_now(&schedule, output.format, context).await?;
         }
+        ScheduleCommand::Backfill(args) => backfill::run(&args, context).await?,
         ScheduleCommand::Fires(args) => fires::run(&args, context).await?,
     }
     context.out.flush()

@@ -2,7 +2,7 @@
 
 use tidemill::{QueueName, Timestamp};
 
-use super::view::{next, rule};
+use super::view::{bounded_rule, next};
 use crate::settings::ScheduleSource;
 
 /// The schedules that have no instant left.
@@ -11,7 +11,7 @@ pub(crate) fn spent(sources: &[ScheduleSource], now: Timestamp) -> Vec<String> {
     let spent = all.filter(|(_, schedule)| next(schedule, now, 1).is_empty());
     spent
         .map(|(place, schedule)| {
-            let (id, rule) = (&schedule.id, rule(schedule));
+            let (id, rule) = (&schedule.id, bounded_rule(schedule));
             format!("{place}: schedule {id} never fires again: {rule}")
         })
         .collect()

@@ -1,13 +1,18 @@
-//! What an application would change.
+//! What an application would change, as fires that come and go.
 
-use std::collections::BTreeMap;
+mod clashes;
+mod clocks;
+mod difference;
+mod show;
 
-use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
 use tidemill::ledger::{ScheduleRecord, Schedules};
 use tidemill::schedule::Schedule;
 use tidemill::{ScheduleId, Timestamp};
 
-use super::view::{local, next, rule};
 use crate::context::Context;
 use crate::output::Format;
 use crate::problem::Problem;
@@ -15,81 +20,120 @@ use crate::settings::ScheduleSource;
 
 const PAGE: usize = 1_000;
 
-/// What would happen to one schedule.
-#[derive(Serialize)]
-struct Step<'a> {
-    id: &'a ScheduleId,
+/// How many days a plan looks ahead unless it is told otherwise.
+pub(super) const DAYS: u16 = 7;
+
+/// The days that a plan looks at.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    from: Timestamp,
+    days: u16,
+}
+
+impl Window {
+    fn until(self) -> Timestamp {
+        self.from + Duration::from_secs(u64::from(self.days) * 86_400)
+    }
+
+    /// The fires of a schedule, if there is one, that are still to come.
+    fn fires_of(self, record: Option<&ScheduleRecord>) -> impl Iterator<Item = Timestamp> + '_ {
+        let fires = record.into_iter();
+        let fires = fires.flat_map(move |record| record.upcoming(self.from));
+        fires.take_while(move |at| *at <= self.until())
+    }
+}
+
+/// What would become of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Added,
+    Changed,
+    Removed,
+    None,
+}
+
+/// A schedule as it is and as it would be.
+struct Case<'a> {
     source: &'a str,
-    change: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    next: Vec<Timestamp>,
-    #[serde(skip)]
-    definition: &'a Schedule,
+    change: Change,
+    before: Option<&'a ScheduleRecord>,
+    after: Option<Cow<'a, ScheduleRecord>>,
+}
+
+impl<'a> Case<'a> {
+    fn of(
+        source: &'a str,
+        before: Option<&'a ScheduleRecord>,
+        new: &Schedule,
+        now: Timestamp,
+    ) -> Self {
+        let (change, after) = match before {
+            Some(before) if before.schedule == *new => (Change::None, Cow::Borrowed(before)),
+            Some(before) => (Change::Changed, Cow::Owned(changed(before, new, now))),
+            None => (Change::Added, Cow::Owned(added(source, new, now))),
+        };
+        Self {
+            source,
+            change,
+            before,
+            after: Some(after),
+        }
+    }
+
+    fn gone(source: &'a str, before: &'a ScheduleRecord) -> Self {
+        Self {
+            source,
+            change: Change::Removed,
+            before: Some(before),
+            after: None,
+        }
+    }
+
+    fn untouched(before: &'a ScheduleRecord) -> Self {
+        Self {
+            source: &before.source,
+            change: Change::None,
+            before: Some(before),
+            after: Some(Cow::Borrowed(before)),
+        }
+    }
 }
 
 pub(super) async fn plan(
     sources: &[ScheduleSource],
+    days: u16,
     format: Format,
     context: &mut Context,
 ) -> Result<(), Problem> {
     let stored = stored(context).await?;
-    let now = context.clock().now();
+    let from = context.clock().now();
+    let window = Window { from, days };
     let mut conflicts = Vec::new();
-    let (mut added, mut changed, mut removed, mut unchanged) = (0, 0, 0, 0);
+    let mut cases = Vec::new();
     for source in sources {
+        let mut named = HashSet::new();
         for schedule in &source.schedules {
-            let old = stored.get(&schedule.id);
-            let change = match old {
+            named.insert(&schedule.id);
+            match stored.get(&schedule.id) {
                 Some(old) if old.source != source.name => {
-                    conflicts.push(format!(
-                        "schedule {} belongs to {}",
-                        schedule.id, old.source
-                    ));
-                    continue;
+                    let (id, owner) = (&schedule.id, &old.source);
+                    conflicts.push(format!("schedule {id} belongs to {owner}"));
                 }
-                Some(old) if old.schedule == *schedule => {
-                    unchanged += 1;
-                    continue;
-                }
-                Some(_) => {
-                    changed += 1;
-                    "changed"
-                }
-                None => {
-                    added += 1;
-                    "added"
-                }
-            };
-            let step = Step {
-                id: &schedule.id,
-                source: &source.name,
-                change,
-                next: next(schedule, now, 5),
-                definition: schedule,
-            };
-            show(&step, format, context)?;
+                old => cases.push(Case::of(&source.name, old, schedule, from)),
+            }
         }
-        let gone = stored.values().filter(|old| {
-            old.source == source.name && !source.schedules.iter().any(|s| s.id == old.schedule.id)
-        });
-        for old in gone {
-            removed += 1;
-            let step = Step {
-                id: &old.schedule.id,
-                source: &source.name,
-                change: "removed",
-                next: Vec::new(),
-                definition: &old.schedule,
-            };
-            show(&step, format, context)?;
-        }
+        let own = stored.values().filter(|old| old.source == source.name);
+        let gone = own.filter(|old| !named.contains(&old.schedule.id));
+        cases.extend(gone.map(|old| Case::gone(&source.name, old)));
     }
-    if format == Format::Table {
-        let line = format!(
-            "{added} to add, {changed} to change, {removed} to remove, {unchanged} unchanged"
-        );
-        context.out.line(&line)?;
-    }
+    let owned = |owner: &str| sources.iter().any(|source| source.name == owner);
+    let others = stored.values().filter(|old| !owned(&old.source));
+    cases.extend(others.map(Case::untouched));
+    let unchanged = cases
+        .iter()
+        .filter(|case| case.change == Change::None && owned(case.source));
+    let unchanged = unchanged.count();
+    show::plan(&cases, unchanged, window, format, context)?;
     if conflicts.is_empty() {
         return Ok(());
     }
@@ -113,21 +157,37 @@ async fn stored(context: &Context) -> Result<BTreeMap<ScheduleId, ScheduleRecord
     }
 }
 
-fn show(step: &Step<'_>, format: Format, context: &mut Context) -> Result<(), Problem> {
-    if format == Format::Json {
-        return context.out.json(step);
+/// What the ledger would know about a new schedule.
+fn added(source: &str, new: &Schedule, now: Timestamp) -> ScheduleRecord {
+    ScheduleRecord {
+        schedule: new.clone(),
+        revision: 1,
+        source: source.to_owned(),
+        paused: false,
+        pause_reason: None,
+        updated_at: now,
+        planned_until: now,
+        fire_count: 0,
     }
-    let sign = match step.change {
-        "added" => '+',
-        "changed" => '~',
-        _ => '-',
+}
+
+/// What the ledger would know about a schedule after a change.
+fn changed(before: &ScheduleRecord, new: &Schedule, now: Timestamp) -> ScheduleRecord {
+    // What was put ahead is taken back, and does not count towards the limit any more.
+    let ahead = match new.limit() {
+        Some(_) => {
+            let ahead = before.upcoming(now);
+            ahead.take_while(|at| *at <= before.planned_until).count()
+        }
+        None => 0,
     };
-    let rule = rule(step.definition);
-    context.out.line(&format!("{sign} {}  {rule}", step.id))?;
-    for at in &step.next {
-        context
-            .out
-            .line(&format!("    {}", local(step.definition, *at)))?;
+    let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
+    ScheduleRecord {
+        schedule: new.clone(),
+        revision: before.revision + 1,
+        updated_at: now,
+        planned_until: now,
+        fire_count: before.fire_count.saturating_sub(ahead),
+        ..before.clone()
     }
-    Ok(())
 }

@@ -72,6 +72,25 @@ pub(super) fn rule(schedule: &Schedule) -> String {
     }
 }
 
+/// The rule with its bounds.
+pub(super) fn bounded_rule(schedule: &Schedule) -> String {
+    let mut text = rule(schedule);
+    let Some(bounds) = schedule.recurrence.bounds() else {
+        return text;
+    };
+    let parts = [
+        bounds.start.map(|at| format!("from {at}")),
+        bounds.end.map(|at| format!("until {at}")),
+        bounds.limit.map(|limit| format!("at most {limit} times")),
+        (!bounds.exclude.is_empty()).then(|| "without some dates".to_owned()),
+    ];
+    for part in parts.into_iter().flatten() {
+        text.push_str(", ");
+        text.push_str(&part);
+    }
+    text
+}
+
 /// The rule in plain words.
 pub(super) fn words(schedule: &Schedule) -> Option<String> {
     match schedule.recurrence.rule() {

@@ -143,7 +143,8 @@ fn json(value: toml::Value) -> Result<Value, String> {
 }
 
 /// The key of an entry that makes it wrong: the unknown one, or else the first that spoils an entry
-/// that is right without it.
+/// that is right without it, or else the last without which this entry is right: of two that
+/// contradict each other.
 fn blamed(entry: &Value, message: &str) -> Option<String> {
     if message.starts_with("unknown field") {
         return unknown(message).map(str::to_owned);
@@ -158,9 +159,18 @@ fn blamed(entry: &Value, message: &str) -> Option<String> {
         trial.insert(key.into(), value.clone());
         serde_json::from_value::<Schedule>(Value::Object(trial)).is_err()
     };
-    let mut keys = entry.as_object()?.iter();
-    keys.find(|(key, value)| spoils(key, value))
-        .map(|(key, _)| key.clone())
+    let heals = |key: &str| {
+        let mut trial = entry.clone();
+        let fields = trial.as_object_mut();
+        fields.is_some_and(|fields| fields.remove(key).is_some())
+            && serde_json::from_value::<Schedule>(trial).is_ok()
+    };
+    let keys = entry.as_object()?;
+    let spoiling = keys.iter().find(|(key, value)| spoils(key, value));
+    let spoiling = spoiling.map(|(key, _)| key);
+    spoiling
+        .or_else(|| keys.keys().rfind(|key| heals(key)))
+        .cloned()
 }
 
 /// Where a key of the entry with this index stands, at any depth.

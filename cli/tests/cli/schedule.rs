@@ -1,10 +1,14 @@
 //! `tidemill schedule`.
 
-use serde_json::{Value, json};
+mod backfill;
+mod bounds;
+mod plan;
+
+use serde_json::json;
 
 use crate::bench::{Bench, PATIENCE, Running};
 
-const TWO: &str = r#"
+pub(crate) const TWO: &str = r#"
 [[schedule]]
 id = "digest"
 cron = "0 9 * * MON"
@@ -18,7 +22,7 @@ every = "1h"
 kind = "echo"
 "#;
 
-fn two() -> Bench {
+pub(crate) fn two() -> Bench {
     let bench = Bench::new();
     bench.file("jobs.toml", TWO);
     bench.say("schedule apply jobs.toml").good();
@@ -54,45 +58,6 @@ fn applying_a_file_twice_changes_nothing_and_a_change_is_just_the_difference() {
     assert_eq!(difference["added"], json!(["digest-2", "new"]));
     assert_eq!(difference["changed"], json!(["tick"]));
     assert_eq!(difference["removed"], json!(["digest"]));
-}
-
-#[test]
-fn a_plan_shows_the_difference_with_the_next_five_fires_and_changes_nothing() {
-    let bench = two();
-    bench.file(
-        "jobs.toml",
-        TWO.replace("MON", "TUE") + "[[schedule]]\nid = \"new\"\nevery = \"1m\"\nkind = \"echo\"\n",
-    );
-    let before = bench.say("schedule list -o json").good();
-    for words in [
-        "schedule plan jobs.toml",
-        "schedule apply jobs.toml --dry-run",
-    ] {
-        let plan = bench.say(words).good();
-        assert!(
-            plan.contains("~ digest  0 9 * * TUE (Europe/Madrid)"),
-            "{plan}"
-        );
-        assert!(plan.contains("+ new  every 1m"), "{plan}");
-        assert_eq!(plan.matches("T09:00:00+0").count(), 5, "{plan}");
-        assert!(
-            plan.ends_with("1 to add, 1 to change, 0 to remove, 1 unchanged\n"),
-            "{plan}"
-        );
-    }
-    let steps = bench.say("schedule plan jobs.toml -o json").json();
-    assert_eq!(steps.len(), 2);
-    assert_eq!(steps[0]["next"].as_array().unwrap().len(), 5);
-    let revision = |text: &str| -> Vec<Value> {
-        let lines = text
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.map(|record| record["revision"].clone()).collect()
-    };
-    assert_eq!(
-        revision(&before),
-        revision(&bench.say("schedule list -o json").good())
-    );
 }
 
 #[test]

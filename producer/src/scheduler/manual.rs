@@ -78,3 +78,43 @@ pub(super) fn not_found(id: &ScheduleId) -> Error {
     let message = format!("there is no schedule {id}");
     Error::new(ErrorKind::NotFound, "run schedule", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tidemill_shared::ledger::ScheduleRecord;
+    use tidemill_shared::{Gate, Siblings, Timestamp, gate};
+
+    use super::by_hand;
+
+    /// The store may look at it late, and its instant may be long ago.
+    #[test]
+    fn a_fire_by_hand_is_no_misfire_by_any_policy() {
+        let now: Timestamp = "2026-01-08T00:00:00Z".parse().unwrap();
+        let instant = now - Duration::from_secs(6 * 86_400);
+        for misfire in ["skip", "fire_once", "fire_all"] {
+            let form = json!({ "id": "a", "kind": "b", "every": "1h", "misfire": misfire });
+            let record = ScheduleRecord {
+                schedule: serde_json::from_value(form).unwrap(),
+                revision: 1,
+                source: "cli".into(),
+                paused: false,
+                pause_reason: None,
+                updated_at: now,
+                planned_until: now,
+                fire_count: 0,
+            };
+            let envelope = by_hand(&record, instant, now).unwrap().task.unwrap();
+            let siblings = Siblings {
+                running: false,
+                later_due: true,
+            };
+            let later = now + Duration::from_secs(60);
+            let origin = envelope.origin.unwrap();
+            let fate = gate(&origin, envelope.due_at, later, siblings);
+            assert_eq!(fate, Gate::Promote, "{misfire}");
+        }
+    }
+}
