@@ -61,7 +61,9 @@ fn start(cli: Cli) -> Result<(), Problem> {
         }
         // The live log on standard output tells all that a person wants to know.
         (Command::Dev(_), LogFormat::Human) => "error",
-        _ => "warn",
+        (Command::Check, _) => "warn",
+        // How the server is set up is told by `check` and by the roles, not by each call of a script.
+        _ => "warn,tidemill_redis::checks=off",
     };
     logging::start(settings.log_format, settings.log.as_deref(), default)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -34,3 +34,20 @@ fn a_wrong_url_is_a_wrong_call_and_no_password_is_told() {
         assert!(!answer.stderr.contains("s3cret"), "{answer:?}");
     }
 }
+
+/// The servers behind the Sentinels of the tests keep nothing on a disk.
+#[test]
+fn how_the_server_is_set_up_is_told_by_check_and_by_the_roles_alone() {
+    let bench = Bench::new();
+    let url = std::env::var_os("TIDEMILL_TEST_REDIS_SENTINEL");
+    let url = url.expect("`cargo xtask test` sets TIDEMILL_TEST_REDIS_SENTINEL");
+    let say = |words: &str| {
+        let mut command = bench.bare();
+        command.env("TIDEMILL_BROKER", &url);
+        call(command.args(words.split(' ')), b"")
+    };
+    assert_eq!(say("enqueue echo").refused(0, "").stderr, "");
+    assert_eq!(say("task list").refused(0, "").stderr, "");
+    say("check").refused(0, "persistence is off");
+    say("task list --log warn").refused(0, "persistence is off");
+}
