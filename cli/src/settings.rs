@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tidemill::Namespace;
 
 pub(crate) use file::{ProducerSettings, WorkerSettings};
-pub(crate) use schedules::{ScheduleSource, parse_source, read_sources};
+pub(crate) use schedules::{ScheduleSource, Stamp, parse_source, read_sources, stamp};
 pub(crate) use trial::{try_producer, try_worker};
 
 use crate::grammar::{GlobalArgs, LogFormat};

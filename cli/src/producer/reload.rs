@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tidemill::ledger::Schedules;
 use tidemill::{CancellationToken, Connection};
@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::problem::Problem;
 use crate::schedule::apply_sources;
-use crate::settings::{ScheduleSource, read_sources};
+use crate::settings::{ScheduleSource, Stamp, read_sources, stamp};
 
 /// How often the files are looked at. A change counts once a second look finds the same, so that a file
 /// that is being written is not read by halves.
@@ -29,12 +29,21 @@ pub(crate) struct Reloader {
     file: Option<PathBuf>,
     /// The sources that were applied last: one that is not named any more loses its schedules.
     names: Vec<String>,
-    watched: Vec<PathBuf>,
+    /// The versions that were applied last.
+    applied: Stamps,
     hangup: Signal,
 }
 
-/// What tells one version of a file from another. A file that is missing has none.
-type Stamp = Option<(SystemTime, u64)>;
+/// The versions of the files that are watched.
+type Stamps = BTreeMap<PathBuf, Stamp>;
+
+/// What became of reading the files again.
+enum Outcome {
+    /// These versions are in force, or are wrong and were told to be.
+    Known(Stamps),
+    /// The store could not be told; to be tried again.
+    Unfinished,
+}
 
 impl Reloader {
     /// Starts to listen to SIGHUP, which would end the process otherwise.
@@ -48,7 +57,7 @@ impl Reloader {
             connection: connection.clone(),
             file,
             names: Vec::new(),
-            watched: Vec::new(),
+            applied: Stamps::new(),
             hangup,
         };
         reloader.remember(applied);
@@ -57,19 +66,18 @@ impl Reloader {
 
     fn remember(&mut self, applied: &[ScheduleSource]) {
         self.names = applied.iter().map(|one| one.name.clone()).collect();
-        self.watched = self.file.iter().cloned().collect();
-        self.watched
-            .extend(applied.iter().map(|one| one.path.clone()));
+        let versions = applied.iter().map(|one| (one.path.clone(), one.stamp));
+        self.applied = versions.collect();
     }
 
     /// Watches until it is told to stop.
     pub(crate) async fn run(mut self, stop: &CancellationToken) {
-        let mut applied = self.stamps();
-        let mut seen = applied.clone();
+        let mut seen = self.applied.clone();
         // A loss before the first look is one too.
         let mut version = 0;
         self.has_shrunk(&mut version).await;
         let mut looks: u32 = 0;
+        let mut unfinished = None;
         loop {
             let is_asked = tokio::select! {
                 () = stop.cancelled() => return,
@@ -78,19 +86,23 @@ impl Reloader {
             };
             looks = looks.wrapping_add(1);
             let now = self.stamps();
-            let has_changed = now != applied && now == seen;
+            let has_changed = now != self.applied && now == seen;
             seen = now;
             let is_lost = looks.is_multiple_of(ASK_EVERY) && self.has_shrunk(&mut version).await;
-            let why = match (is_asked, has_changed, is_lost) {
+            let why = match (is_asked, has_changed, is_lost, unfinished) {
                 (true, ..) => "asked by SIGHUP",
-                (_, true, _) => "a file has changed",
-                (.., true) => "the store has lost them",
+                (_, true, ..) => "a file has changed",
+                (_, _, true, _) => "the store has lost them",
+                (.., Some(why)) => why,
                 _ => continue,
             };
-            self.reload(why).await;
-            // Also when it was wrong: it is told once, and read again when it changes again.
-            applied = self.stamps();
-            seen.clone_from(&applied);
+            unfinished = match self.reload(why).await {
+                Outcome::Known(versions) => {
+                    self.applied = versions;
+                    None
+                }
+                Outcome::Unfinished => Some(why),
+            };
         }
     }
 
@@ -102,19 +114,30 @@ impl Reloader {
         now < std::mem::replace(version, now)
     }
 
-    async fn reload(&mut self, why: &str) {
+    async fn reload(&mut self, why: &str) -> Outcome {
+        let before = self.stamps();
         let Some(file) = self.file.clone() else {
             tracing::info!("no schedule file is given: there is nothing to read again");
-            return;
+            return Outcome::Known(before);
         };
         tracing::info!(file = %file.display(), "reading schedules again: {why}");
         match self.apply(&file).await {
-            Ok(applied) => self.remember(&applied),
-            Err(problem) => tracing::error!(
-                file = %file.display(),
-                "the schedules stay as they were: {}",
-                problem.in_one_line()
-            ),
+            Ok(applied) => {
+                self.remember(&applied);
+                Outcome::Known(std::mem::take(&mut self.applied))
+            }
+            Err(problem) => {
+                tracing::error!(
+                    file = %file.display(),
+                    "the schedules stay as they were: {}",
+                    problem.in_one_line()
+                );
+                match problem {
+                    // It is told once, and read again when it changes again.
+                    Problem::Usage(_) => Outcome::Known(before),
+                    Problem::Failed(_) | Problem::ReaderGone => Outcome::Unfinished,
+                }
+            }
         }
     }
 
@@ -136,13 +159,9 @@ impl Reloader {
         Ok(kept)
     }
 
-    fn stamps(&self) -> BTreeMap<PathBuf, Stamp> {
-        let stamp = |path: &PathBuf| {
-            let file = path.metadata().ok()?;
-            Some((file.modified().ok()?, file.len()))
-        };
-        let watched = self.watched.iter();
-        watched.map(|path| (path.clone(), stamp(path))).collect()
+    fn stamps(&self) -> Stamps {
+        let paths = self.applied.keys();
+        paths.map(|path| (path.clone(), stamp(path))).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 use tidemill::schedule::Schedule;
@@ -18,9 +19,21 @@ pub(crate) struct ScheduleSource {
     /// `file:` and the file's name, unless the file says `source = "…"`.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
+    /// Which version of the file was read.
+    pub(crate) stamp: Stamp,
     pub(crate) schedules: Vec<Schedule>,
     /// The line of each.
     lines: Vec<usize>,
+}
+
+/// What tells one version of a file from another: when it was changed, and its length. A file that is
+/// missing has none.
+pub(crate) type Stamp = Option<(SystemTime, u64)>;
+
+/// The present version of a file.
+pub(crate) fn stamp(path: &Path) -> Stamp {
+    let file = path.metadata().ok()?;
+    Some((file.modified().ok()?, file.len()))
 }
 
 impl ScheduleSource {
@@ -36,13 +49,16 @@ impl ScheduleSource {
 
 /// The schedules of a file and of the files that it names. An id may stand in one place only.
 pub(crate) fn read_sources(path: &Path) -> Result<Vec<ScheduleSource>, Problem> {
+    // Taken first: what changes while it is read counts as changed since.
+    let version = stamp(path);
     let text = super::read_text(path)?;
     let form = file::parse(&text, path)?;
     let named = form.schedules.clone();
-    let mut sources = vec![source(&text, path, form)?];
+    let mut sources = vec![source(&text, path, version, form)?];
     let folder = path.parent().unwrap_or(Path::new(""));
     for other in named {
         let other = folder.join(other);
+        let version = stamp(&other);
         let text = super::read_text(&other).map_err(|problem| {
             let line = line_of_key(&text, &["schedules"]);
             let lister = path.display();
@@ -55,7 +71,7 @@ pub(crate) fn read_sources(path: &Path) -> Result<Vec<ScheduleSource>, Problem> 
                     .hint(format!("name them in {} instead", path.display())),
             );
         }
-        sources.push(source(&text, &other, form)?);
+        sources.push(source(&text, &other, version, form)?);
     }
     only_once(&sources)?;
     Ok(sources)
@@ -63,10 +79,15 @@ pub(crate) fn read_sources(path: &Path) -> Result<Vec<ScheduleSource>, Problem> 
 
 /// The schedules in the text of a file.
 pub(crate) fn parse_source(text: &str, path: &Path) -> Result<ScheduleSource, Problem> {
-    source(text, path, file::parse(text, path)?)
+    source(text, path, None, file::parse(text, path)?)
 }
 
-fn source(text: &str, path: &Path, form: FileForm) -> Result<ScheduleSource, Problem> {
+fn source(
+    text: &str,
+    path: &Path,
+    stamp: Stamp,
+    form: FileForm,
+) -> Result<ScheduleSource, Problem> {
     let name = match form.source {
         Some(name) => name,
         None => {
@@ -87,6 +108,7 @@ fn source(text: &str, path: &Path, form: FileForm) -> Result<ScheduleSource, Pro
     Ok(ScheduleSource {
         name,
         path: path.to_owned(),
+        stamp,
         schedules,
         lines,
     })

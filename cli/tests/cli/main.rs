@@ -18,6 +18,7 @@ mod hostile;
 mod keys;
 mod queue;
 mod redis;
+mod reload;
 mod roles;
 mod schedule;
 mod task;
