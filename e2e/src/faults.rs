@@ -5,6 +5,7 @@
 //! with the tests, longer in `cargo xtask campaign redis-faults`. A feeder enqueues seeded tasks of
 //! four kinds, workers run them, and all write down what they do, on the disk, outside of the store.
 
+mod campaign;
 mod cluster;
 mod ledger;
 mod oracle;
@@ -17,6 +18,7 @@ mod rows;
 mod scene;
 mod workload;
 
+pub use campaign::Campaign;
 pub use cluster::Cluster;
 pub use ledger::{Deed, Ledger, Line};
 pub use oracle::{Bounds, Finding};

@@ -13,8 +13,14 @@ pub(crate) struct Campaign {
     #[arg(long)]
     seed: Option<u64>,
     /// How many kills, or how many seconds for `producers`.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["row", "seconds"])]
     count: Option<u32>,
+    /// One row of `redis-faults`, such as F11; the report is written when all are run.
+    #[arg(long)]
+    row: Option<String>,
+    /// How long faults go on in each row of `redis-faults`.
+    #[arg(long)]
+    seconds: Option<u64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -25,6 +31,8 @@ enum Scenario {
     EnqueueKills,
     /// Two producers on one file for 60 s, the leader killed at random moments.
     Producers,
+    /// Redis, its network and the processes around it fail on purpose, for 20 s in each row.
+    RedisFaults,
 }
 
 impl Campaign {
@@ -58,12 +66,19 @@ impl Campaign {
             Scenario::Kills => "kills",
             Scenario::EnqueueKills => "enqueue-kills",
             Scenario::Producers => "producers",
+            Scenario::RedisFaults => "redis-faults",
         });
         if let Some(seed) = self.seed {
             campaign.arg("--seed").arg(seed.to_string());
         }
         if let Some(count) = self.count {
             campaign.arg("--count").arg(count.to_string());
+        }
+        if let Some(row) = &self.row {
+            campaign.arg("--row").arg(row);
+        }
+        if let Some(seconds) = self.seconds {
+            campaign.arg("--seconds").arg(seconds.to_string());
         }
         run(campaign)
     }

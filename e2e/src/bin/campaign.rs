@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tidemill_e2e::faults::Campaign;
 use tidemill_e2e::scenario::{EnqueueKills, Producers, WorkerKills};
 use tidemill_e2e::{Result, fresh_seed};
 use tokio::time::Instant;
@@ -23,6 +24,21 @@ enum Scenario {
     EnqueueKills(Size),
     /// Two producers on one file; the leader is killed at random moments.
     Producers(Size),
+    /// Redis, its network and the processes around it fail on purpose.
+    RedisFaults(Faults),
+}
+
+#[derive(Args)]
+struct Faults {
+    /// The seed; a new one is drawn when absent.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// One row of the list of faults, such as F11.
+    #[arg(long)]
+    row: Option<String>,
+    /// How long faults go on in each row.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
 }
 
 #[derive(Args)]
@@ -60,6 +76,7 @@ async fn main() -> Result {
         Scenario::Kills(size) => kills(&size, folder.path()).await?,
         Scenario::EnqueueKills(size) => enqueue_kills(&size, folder.path()).await?,
         Scenario::Producers(size) => producers(&size, folder.path()).await?,
+        Scenario::RedisFaults(faults) => return redis_faults(faults).await,
     };
     let path = report.write(start.elapsed())?;
     println!("written to {}", path.display());
@@ -105,6 +122,16 @@ async fn kills(size: &Size, folder: &Path) -> Result<Report> {
             ("from kill to next start, longest", at(100)),
         ],
     })
+}
+
+async fn redis_faults(faults: Faults) -> Result {
+    let campaign = Campaign {
+        seed: faults.seed.unwrap_or_else(fresh_seed),
+        length: Duration::from_secs(faults.seconds),
+        row: faults.row,
+    };
+    println!("seed {}", campaign.seed);
+    campaign.run(|line| println!("{line}")).await
 }
 
 async fn enqueue_kills(size: &Size, folder: &Path) -> Result<Report> {

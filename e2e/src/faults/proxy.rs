@@ -145,6 +145,10 @@ async fn pump(
             changed = sky.changed(), if !is_fixed => {
                 is_fixed = changed.is_err();
                 left = None;
+                // A silence that nobody will end is the end.
+                if is_fixed && *sky.borrow() == Weather::Silent {
+                    return;
+                }
                 if *sky.borrow() == Weather::Reset {
                     drop(sink.as_ref().set_zero_linger());
                     return;

@@ -88,6 +88,10 @@ impl Scene {
         }
         scene.feeder(&[&["--slow", "30"], feeder].concat())?;
         scene.at_work(Timestamp::from_micros(0), 20).await?;
+        for worker in &scene.workers {
+            let is_its = |line: &Line| line.deed == Deed::Ended && line.process == worker.id();
+            scene.seen(Timestamp::from_micros(0), is_its).await?;
+        }
         scene.count_descriptors()?;
         Ok(scene)
     }

@@ -64,12 +64,9 @@ pub(super) async fn weather(trial: &Trial) -> Result<Finding> {
 pub(super) async fn lost_replies(trial: &Trial) -> Result<Finding> {
     let redis = Redis::start(&trial.folder, "redis", &[]).await?;
     let proxy = Proxy::to(redis.port(), trial.seed).await?;
-    let mut scene = Scene::empty(trial, &proxy.url());
-    scene.worker(&[])?;
-    scene.worker(&[])?;
     // Its record tells a second enqueue with the same id that the first one was taken.
-    scene.feeder(&["--retention", "1h", "--rate", "200"])?;
-    scene.at_work(scene.now(), 20).await?;
+    let feeder = ["--retention", "1h", "--rate", "200"];
+    let scene = Scene::start_with(trial, &proxy.url(), 2, &feeder).await?;
     let mut random = StdRng::seed_from_u64(trial.seed);
     let (start, mut cuts) = (Instant::now(), 0);
     while start.elapsed() < trial.length {

@@ -118,11 +118,7 @@ pub(super) async fn starved(trial: &Trial) -> Result<Finding> {
 /// F53: a worker is paused so that its runs end when their leases do, and others take them back.
 pub(super) async fn races_the_sweeper(trial: &Trial) -> Result<Finding> {
     let redis = Redis::start(&trial.folder, "redis", &[]).await?;
-    let mut scene = Scene::empty(trial, &redis.url());
-    scene.worker(&[])?;
-    scene.worker(&[])?;
-    scene.feeder(&["--retention", "1h", "--slow", "60"])?;
-    scene.at_work(scene.now(), 20).await?;
+    let scene = Scene::start_with(trial, &redis.url(), 2, &["--retention", "1h"]).await?;
     let mut random = StdRng::seed_from_u64(trial.seed);
     let (start, mut pauses) = (Instant::now(), 0);
     while start.elapsed() < trial.length.max(LEASE * 3) {

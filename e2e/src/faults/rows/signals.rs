@@ -15,9 +15,9 @@ use crate::{Result, ensure, pause};
 
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long a process may take to end beyond its grace: a second for handlers that were dropped, two for
-/// the last settlements, two for what else it had begun.
-const EXIT: Duration = Duration::from_secs(5);
+/// How long a process may take to end beyond a grace as short as this: a second for the last settlements,
+/// half of one for what else it had begun, and a little for itself.
+const EXIT: Duration = Duration::from_millis(2_500);
 
 /// F9: SIGTERM, with runs that outlast the grace; then SIGKILL within the grace.
 pub(super) async fn told_to_end(trial: &Trial) -> Result<Finding> {
