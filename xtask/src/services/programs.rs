@@ -21,6 +21,10 @@ pub(super) fn find_or_install(server: Option<&Path>) -> Result<Programs, Vec<Str
     if server.as_deref().and_then(beside).is_none() && on_path("redis-cli").is_none() {
         missing.push("redis-tools");
     }
+    // The tests of TLS make their certificates with it.
+    if on_path("openssl").is_none() {
+        missing.push("openssl");
+    }
     if !missing.is_empty() {
         install(&missing)?;
     }
