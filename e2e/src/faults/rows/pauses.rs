@@ -115,15 +115,20 @@ pub(super) async fn starved(trial: &Trial) -> Result<Finding> {
     scene.finish(&bounds).await
 }
 
+const MOST_PAUSES: usize = 12;
+
 /// F53: a worker is paused so that its runs end when their leases do, and others take them back.
 pub(super) async fn races_the_sweeper(trial: &Trial) -> Result<Finding> {
     let redis = Redis::start(&trial.folder, "redis", &[]).await?;
     let scene = Scene::start_with(trial, &redis.url(), 2, &["--retention", "1h"]).await?;
     let mut random = StdRng::seed_from_u64(trial.seed);
     let (start, mut pauses) = (Instant::now(), 0);
-    while start.elapsed() < trial.length.max(LEASE * 3) {
+    let has_taken = || -> Result<bool> { Ok(scene.workers[1].errors()?.contains("taken back")) };
+    // A pause that nobody noticed shows nothing.
+    while start.elapsed() < trial.length || (!has_taken()? && pauses < MOST_PAUSES) {
+        held_by(&scene, scene.workers[0].id()).await?;
         scene.workers[0].signal(Signal::SIGSTOP)?;
-        pause(LEASE.mul_f64(random.random_range(0.95..1.35))).await;
+        pause(LEASE.mul_f64(random.random_range(0.95..1.6))).await;
         scene.workers[0].signal(Signal::SIGCONT)?;
         pauses += 1;
         scene.at_work(scene.now(), 5).await?;
@@ -153,6 +158,9 @@ pub(super) async fn races_the_sweeper(trial: &Trial) -> Result<Finding> {
         let crashed = |outcome| outcome == AttemptOutcome::Crashed;
         taken_back += attempts.iter().filter(|one| crashed(one.outcome)).count();
     }
+    ensure(taken_back > 0, || {
+        format!("no run was taken back in {pauses} pauses")
+    })?;
     finding.note = format!("{pauses} pauses, {taken_back} runs taken back");
     Ok(finding)
 }
