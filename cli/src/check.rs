@@ -43,6 +43,9 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Problem> {
     let mut context = Context::open(settings, Missing::Refuse).await?;
     let system = context.broker().capabilities().system;
     report.good(format!("broker {} ({system})", without_secrets(&url)));
+    for finding in context.broker().findings() {
+        report.doubt(finding, "see docs/redis.md");
+    }
     space(&context, &mut report).await?;
     queues(&context, &mut report).await?;
     people(&context, &mut served, &mut report).await?;

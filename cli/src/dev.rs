@@ -86,7 +86,7 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
         output::warn(&format!("{doubt}; add it to [worker] queues"));
     }
     let banner = banner::text(&settings, &url, &sources);
-    let reloader = Reloader::new(&connection, settings.file.clone(), &sources)?;
+    let reloader = Reloader::new(&connection, settings.file.clone(), &sources).await?;
     apply_sources(&connection, sources).await?;
 
     let (feed, events) = feed::channel();

@@ -72,7 +72,7 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     for doubt in spent(&sources, connection.clock.now()) {
         tracing::warn!("{doubt}");
     }
-    let reloader = Reloader::new(&connection, file, &sources)?;
+    let reloader = Reloader::new(&connection, file, &sources).await?;
     apply_sources(&connection, sources).await?;
     let misses = Misses::default();
     let noted = misses.clone();

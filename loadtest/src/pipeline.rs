@@ -123,7 +123,11 @@ async fn lease_and_settle(mut server: MultiplexedConnection, batch: usize) -> Re
     loop {
         let now = crate::scenario::now().as_micros();
         let mut call = lease.prepare_invoke();
-        call.key(keys[0]).key(keys[1]).arg(now).arg(MINUTE).arg(WORKER);
+        call.key(keys[0])
+            .key(keys[1])
+            .arg(now)
+            .arg(MINUTE)
+            .arg(WORKER);
         call.arg(batch).arg(0).arg(QUEUE).arg(batch);
         let Value::Array(answer) = call.invoke_async(&mut server).await? else {
             return Err("the pipeline met what it cannot do".into());
@@ -135,7 +139,11 @@ async fn lease_and_settle(mut server: MultiplexedConnection, batch: usize) -> Re
         let mut records = redis::cmd("HMGET");
         records.arg("tidemill:{default}:tasks");
         let mut call = settle.prepare_invoke();
-        call.key(keys[0]).key(keys[1]).arg(now).arg(QUEUE).arg(WORKER);
+        call.key(keys[0])
+            .key(keys[1])
+            .arg(now)
+            .arg(QUEUE)
+            .arg(WORKER);
         for pair in leases.chunks(2) {
             let [Value::BulkString(id), Value::BulkString(seq)] = pair else {
                 return Err("a lease is no pair of id and number".into());

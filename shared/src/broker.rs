@@ -57,6 +57,11 @@ pub trait Broker: Debug + Send + Sync + 'static {
 
     /// The operator's view, where the broker has one.
     fn inspect(&self) -> Option<&dyn Inspect>;
+
+    /// What was found on opening that should be mended, in sentences. Nothing, by default.
+    fn findings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a broker can do. Gates conformance cases, never semantics.

@@ -2,6 +2,7 @@
 
 mod clock;
 mod memory;
+mod permissions;
 mod persistence;
 mod report;
 
@@ -18,6 +19,7 @@ use report::Report;
 ///
 /// [`Invalid`](ErrorKind::Invalid) for a server that throws keys away when it is full.
 pub(crate) async fn examine(link: &Link) -> Result<Vec<String>> {
+    permissions::examine(link).await?;
     let report = Report::fetch(link).await;
     let mut findings = Vec::new();
     findings.extend(report.unreadable());
@@ -40,6 +42,11 @@ fn replicas(report: &Report, durability: Durability) -> Option<String> {
         return None;
     };
     let connected: u32 = report.info("connected_slaves")?.parse().ok()?;
+    if connected > replicas {
+        return Some(format!(
+            "durability=wait asks for {replicas} of {connected} replicas; what those have alone is lost when another is promoted: ask for {connected}"
+        ));
+    }
     (connected < replicas).then(|| {
         format!(
             "durability=wait asks for {replicas} replicas, but redis has {connected}; writes fail until it has more"

@@ -52,6 +52,8 @@ pub(crate) struct Link {
     options: Arc<RedisOptions>,
     state: watch::Receiver<State>,
     closing: CancellationToken,
+    /// A key of our slot that never exists.
+    absent_key: String,
     /// The keeper. It ends with the link.
     _tasks: JoinSet<()>,
 }
@@ -69,6 +71,7 @@ impl Link {
             options,
             state,
             closing,
+            absent_key: format!("{key}.absent"),
             _tasks: tasks,
         };
         let deadline = Deadline::after(link.options.timeout);
@@ -124,6 +127,17 @@ impl Link {
             }
         }
         Ok(answers)
+    }
+
+    /// Runs a transaction of nothing, to see whether the user may.
+    pub(crate) async fn rehearse(&self) -> Result<()> {
+        let request = Request::transaction(Vec::new(), Vec::new(), Durability::None);
+        self.repeat("connect", &request, None).await.map(drop)
+    }
+
+    /// A key of our slot that never exists.
+    pub(crate) fn absent_key(&self) -> &str {
+        &self.absent_key
     }
 
     /// Runs a plain command.

@@ -25,6 +25,9 @@ use crate::script_set::SCRIPTS;
 use crate::server_clock::ServerClock;
 use crate::waiting::Waiting;
 
+/// How often opening the store puts up with a connection that breaks.
+const OPENINGS: usize = 3;
+
 /// A broker and a ledger in Redis: one server, a replica set behind Sentinel, or a Cluster. Cheap to
 /// clone; all clones share their connections.
 ///
@@ -48,6 +51,7 @@ struct Inner {
     tasks: TaskTracker,
     ended: CancellationToken,
     has_seen_data: AtomicBool,
+    findings: Vec<String>,
 }
 
 impl RedisStore {
@@ -64,7 +68,7 @@ impl RedisStore {
         let prefix = format!("tidemill:{{{namespace}}}:");
         let keys = ["meta", "guard"].map(|name| format!("{prefix}{name}").into_bytes());
         let link = Arc::new(Link::open(options, &format!("{prefix}meta")).await?);
-        checks::examine(&link).await?;
+        let findings = checks::examine(&link).await?;
         let clock = match clock {
             Some(clock) => clock,
             None => Arc::new(ServerClock::open(&link).await?),
@@ -79,14 +83,27 @@ impl RedisStore {
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),
             has_seen_data: AtomicBool::new(false),
+            findings,
             prefix,
         };
         let store = Self {
             inner: Arc::new(inner),
         };
-        store.found_data().await?;
-        store.load_scripts_of_enqueue().await?;
-        Ok(store)
+        // A connection that breaks meanwhile is no reason to give up; what is done here can be repeated.
+        for _ in 0..OPENINGS {
+            match store.prepare().await {
+                Err(error) if error.is_transient() => {
+                    tracing::info!(%error, "opening the store again");
+                }
+                prepared => return prepared.map(|()| store),
+            }
+        }
+        store.prepare().await.map(|()| store)
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        self.born().await?;
+        self.load_scripts_of_enqueue().await
     }
 
     /// A script that the server does not know is run behind its transaction, which would change the order
@@ -167,29 +184,31 @@ impl RedisStore {
         format!("{}{name}", self.inner.prefix)
     }
 
-    /// Makes sure that the namespace is there, and says aloud when it was and is not any more.
-    async fn found_data(&self) -> Result<()> {
-        // A full server refuses every write, also one that changes nothing; workers must come up there,
-        // and sweep, to make room.
-        let mut question = redis::cmd("HEXISTS");
-        question.arg(self.key("meta")).arg("format");
-        let answer = self.inner.link.command("open", &question).await?;
-        if crate::reply::number("open", answer)? == 1 {
-            self.inner.has_seen_data.store(true, Ordering::Relaxed);
-            return Ok(());
-        }
-        let mut command = redis::cmd("HSETNX");
-        command.arg(self.key("meta")).arg("format").arg(1);
-        let answer = self.inner.link.command("open", &command).await?;
-        let is_new = crate::reply::number("open", answer)? == 1;
-        if is_new && self.inner.has_seen_data.load(Ordering::Relaxed) {
-            tracing::error!(
-                namespace = %self.inner.namespace,
-                "redis has lost the data of this namespace; schedules of files are applied again, tasks are gone"
-            );
+    /// When the namespace was made, which tells one life of its data from the next. Made now, if it is not
+    /// there; and said aloud, if it was.
+    async fn born(&self) -> Result<u64> {
+        let question = |name: &str| {
+            let mut command = redis::cmd(name);
+            command.arg(self.key("meta")).arg("born");
+            command
+        };
+        // Asked first: a full server refuses every write, also one that changes nothing; workers must come
+        // up there, and sweep, to make room.
+        let mut answer = self.inner.link.command("open", &question("HGET")).await?;
+        if answer == Value::Nil {
+            if self.inner.has_seen_data.load(Ordering::Relaxed) {
+                tracing::error!(
+                    namespace = %self.inner.namespace,
+                    "redis has lost the data of this namespace; schedules of files are applied again, tasks are gone"
+                );
+            }
+            let mut command = question("HSETNX");
+            command.arg(self.inner.clock.now().as_micros());
+            self.inner.link.command("open", &command).await?;
+            answer = self.inner.link.command("open", &question("HGET")).await?;
         }
         self.inner.has_seen_data.store(true, Ordering::Relaxed);
-        Ok(())
+        Ok(crate::reply::number("open", answer)?.unsigned_abs())
     }
 
     /// Wakes somebody else who waits for these queues.

@@ -10,8 +10,9 @@ use std::time::Duration;
 use harness::{Redis, Space};
 use tidemill_conformance::Fixture;
 use tidemill_shared::{
-    Admission, BuryReason, Demand, Envelope, Key, KeyClaim, Kind, Lease, Payload, QueueDemand,
-    QueueName, Removed, Renewal, Settled, Settlement, State, TaskId, TaskRecord, Verdict, WorkerId,
+    Admission, BuryReason, Change, Demand, Envelope, Key, KeyClaim, Kind, Lease, Payload,
+    QueueDemand, QueueName, Removed, Renewal, Settled, Settlement, State, TaskId, TaskRecord,
+    Verdict, WorkerId,
 };
 
 const TTL: Duration = Duration::from_secs(10);
@@ -156,6 +157,25 @@ async fn a_record_that_is_garbage_or_gone_becomes_a_dead_letter() {
     let record = scene.record("a").await.unwrap();
     assert_eq!(record.bury_reason, Some(BuryReason::Undecodable));
     assert_eq!(record.envelope.payload.as_bytes(), b"garbage");
+}
+
+/// F24.
+#[tokio::test]
+async fn a_state_that_is_garbage_is_shown_as_a_dead_letter_and_can_be_deleted() {
+    let mut scene = Scene::new().await;
+    scene.admit(&["a", "b", "c"]).await;
+    scene.tamper("HSET", "states", &["a", "P7"]);
+    scene.tamper("HSET", "states", &["b", ""]);
+    assert_eq!(ids(&scene.lease(10).await), ["c"]);
+    for id in ["a", "b"] {
+        assert_eq!(scene.state(id).await, Some(State::Dead));
+        let broker = scene.space.connection().broker;
+        let id = TaskId::new(id).unwrap();
+        let inspect = broker.inspect().unwrap();
+        inspect.change(&id, &Change::Delete).await.unwrap();
+        assert!(inspect.get(&id).await.unwrap().is_none());
+    }
+    scene.sweep().await;
 }
 
 /// F22. Keys that an eviction took are made again from what is left.

@@ -31,6 +31,8 @@ pub(crate) struct Reloader {
     names: Vec<String>,
     /// The versions that were applied last.
     applied: Stamps,
+    /// The life of the store in which they were.
+    generation: u64,
     hangup: Signal,
 }
 
@@ -47,7 +49,7 @@ enum Outcome {
 
 impl Reloader {
     /// Starts to listen to SIGHUP, which would end the process otherwise.
-    pub(crate) fn new(
+    pub(crate) async fn new(
         connection: &Connection,
         file: Option<PathBuf>,
         applied: &[ScheduleSource],
@@ -58,6 +60,7 @@ impl Reloader {
             file,
             names: Vec::new(),
             applied: Stamps::new(),
+            generation: Schedules::generation(&*connection.ledger).await?,
             hangup,
         };
         reloader.remember(applied);
@@ -73,9 +76,6 @@ impl Reloader {
     /// Watches until it is told to stop.
     pub(crate) async fn run(mut self, stop: &CancellationToken) {
         let mut seen = self.applied.clone();
-        // A loss before the first look is one too.
-        let mut version = 0;
-        self.has_shrunk(&mut version).await;
         let mut looks: u32 = 0;
         let mut unfinished = None;
         loop {
@@ -88,7 +88,7 @@ impl Reloader {
             let now = self.stamps();
             let has_changed = now != self.applied && now == seen;
             seen = now;
-            let is_lost = looks.is_multiple_of(ASK_EVERY) && self.has_shrunk(&mut version).await;
+            let is_lost = looks.is_multiple_of(ASK_EVERY) && self.is_lost().await;
             let why = match (is_asked, has_changed, is_lost, unfinished) {
                 (true, ..) => "asked by SIGHUP",
                 (_, true, ..) => "a file has changed",
@@ -106,12 +106,10 @@ impl Reloader {
         }
     }
 
-    /// Whether the version of the definitions went back, which only a loss of data explains.
-    async fn has_shrunk(&self, version: &mut u64) -> bool {
-        let Ok(now) = Schedules::schedules_version(&*self.connection.ledger).await else {
-            return false;
-        };
-        now < std::mem::replace(version, now)
+    /// Whether the store is not the one any more that the schedules were given to.
+    async fn is_lost(&self) -> bool {
+        let generation = Schedules::generation(&*self.connection.ledger).await;
+        generation.is_ok_and(|now| now != self.generation)
     }
 
     async fn reload(&mut self, why: &str) -> Outcome {
@@ -122,7 +120,8 @@ impl Reloader {
         };
         tracing::info!(file = %file.display(), "reading schedules again: {why}");
         match self.apply(&file).await {
-            Ok(applied) => {
+            Ok((generation, applied)) => {
+                self.generation = generation;
                 self.remember(&applied);
                 Outcome::Known(std::mem::take(&mut self.applied))
             }
@@ -141,7 +140,9 @@ impl Reloader {
         }
     }
 
-    async fn apply(&self, file: &Path) -> Result<Vec<ScheduleSource>, Problem> {
+    async fn apply(&self, file: &Path) -> Result<(u64, Vec<ScheduleSource>), Problem> {
+        // Asked first: what is lost from now on is seen at the next look.
+        let generation = Schedules::generation(&*self.connection.ledger).await?;
         let sources = read_sources(file)?;
         let kept = sources.clone();
         let gone = self
@@ -156,7 +157,7 @@ impl Reloader {
             );
         }
         apply_sources(&self.connection, sources).await?;
-        Ok(kept)
+        Ok((generation, kept))
     }
 
     fn stamps(&self) -> Stamps {

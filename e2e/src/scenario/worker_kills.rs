@@ -8,7 +8,9 @@ use rand::{RngExt, SeedableRng};
 use tidemill::ledger::Role;
 use tidemill::{Client, State, TaskId, Timestamp, format_duration};
 
-use crate::{Entry, Event, Hold, Journal, Place, Process, Result, Store, actor, ensure, pause, until};
+use crate::{
+    Entry, Event, Hold, Journal, Place, Process, Result, Store, actor, ensure, pause, until,
+};
 
 /// One worker after the other is killed with -9 while it holds tasks; the next one takes them over.
 #[derive(Clone, Debug)]

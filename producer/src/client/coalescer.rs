@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use self::sender::Sender;
 
 /// Calls to the broker that may be under way at once.
-const SLOTS: usize = 4;
+const SLOTS: usize = 2;
 /// The most tasks in one call.
 const BATCH: usize = 256;
 /// The most bytes in one call, unless one task alone has more.

@@ -116,4 +116,11 @@ pub trait Schedules: Send + Sync + 'static {
 
     /// A number that grows with every change to any definition; cheap to ask.
     async fn schedules_version(&self) -> Result<u64>;
+
+    /// A number that changes when the store has lost what it held, so that whoever keeps definitions
+    /// elsewhere can give them again. The same for ever where the store cannot come back empty, which is
+    /// the default.
+    async fn generation(&self) -> Result<u64> {
+        Ok(0)
+    }
 }

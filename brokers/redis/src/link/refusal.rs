@@ -81,17 +81,11 @@ impl Refusal {
 /// The code of an error. Redis 6.2 hides that of a failed command of a script in the text:
 /// `ERR Error running script (call to f_…): @user_script:3: @user_script: 3: -OOM command …`.
 fn code(error: &ServerError) -> &str {
-    const HIDDEN: [&str; 8] = [
-        "READONLY",
-        "OOM",
-        "MISCONF",
-        "WRONGTYPE",
-        "NOREPLICAS",
-        "CLUSTERDOWN",
-        "MASTERDOWN",
-        "NOPERM",
-    ];
     let details = error.details().unwrap_or_default();
+    // A refused `EXEC` says why in its text.
+    if error.code() == "EXECABORT" && hidden_in(details) != "ERR" {
+        return hidden_in(details);
+    }
     if error.code() != "ERR" {
         return error.code();
     }
@@ -103,6 +97,21 @@ fn code(error: &ServerError) -> &str {
     if !details.starts_with("Error running script") {
         return "ERR";
     }
+    hidden_in(details)
+}
+
+/// The code of an error that stands within the text of another.
+fn hidden_in(details: &str) -> &'static str {
+    const HIDDEN: [&str; 8] = [
+        "READONLY",
+        "OOM",
+        "MISCONF",
+        "WRONGTYPE",
+        "NOREPLICAS",
+        "CLUSTERDOWN",
+        "MASTERDOWN",
+        "NOPERM",
+    ];
     let words = details
         .split_whitespace()
         .map(|word| word.trim_start_matches('-'));

@@ -6,6 +6,7 @@
 --         task with a past "fence attempt failures crashes unknown ready" behind it
 local MOST_GHOSTS = 1000
 local ttl, worker, most, budget = tonumber(arg()), arg(), tonumber(arg()), tonumber(arg())
+may_exceed_memory()
 local now_text = int(now)
 local answer, written, leased = { false }, {}, {}
 local granted = 0
@@ -112,7 +113,6 @@ local function take(queue, prio, room)
   return taken
 end
 
-may_exceed_memory()
 promote(budget)
 while true do
   local queue = arg()

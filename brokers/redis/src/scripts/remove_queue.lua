@@ -54,6 +54,8 @@ for _, held in ipairs(call('HMGET', queue_key(queue), 'scheduled', 'active', 're
   left = left + (tonumber(held or 0) or 0)
 end
 if left > 0 then return left end
+-- Keys that have outlived their tasks.
+for _, field in ipairs(call('HKEYS', keys_key(queue))) do call('ZREM', KEPT_KEYS, queue .. '\t' .. field) end
 for prio = 0, 9 do call('UNLINK', line_key(queue, prio), aside_key(queue, prio)) end
 call('UNLINK', queue_key(queue), index, dead_key(queue), wake_key(queue), keys_key(queue),
   PREFIX .. 'history:' .. queue)

@@ -80,7 +80,7 @@ impl Broker for RedisStore {
     }
 
     async fn sweep(&self, budget: usize) -> Result<Swept> {
-        self.found_data().await?;
+        self.born().await?;
         let args = self.args().number(budget.min(MAX_SWEEP));
         let answer = self.change("sweep", &SCRIPTS.sweep, args).await?;
         swept(Reply::list("sweep", answer)?)
@@ -102,6 +102,10 @@ impl Broker for RedisStore {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+
+    fn findings(&self) -> Vec<String> {
+        self.inner.findings.clone()
     }
 }
 

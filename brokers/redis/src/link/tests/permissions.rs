@@ -123,3 +123,25 @@ async fn the_checks_name_eviction_and_missing_persistence() {
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     assert!(refused.to_string().contains("noeviction"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_at_the_start() {
+    for (right, word) in [
+        ("-multi", "multi"),
+        ("-exec", "exec"),
+        ("-blpop", "blpop"),
+        ("-wait", "wait"),
+        ("-client|unblock", "client|unblock"),
+        ("-@write", "del"),
+    ] {
+        let (_server, url) = server_with(&format!("{} {right}", advised())).await;
+        let link = open(&url).await.unwrap();
+        let error = examine(&link).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{right}: {error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(word) && text.contains(ACL_RULE),
+            "{right}: {text}"
+        );
+    }
+}

@@ -1,6 +1,6 @@
 -- What every script starts with.
 --
--- KEYS[1]  {prefix}meta   HASH, always there: the counter of admissions, the version of the schedules
+-- KEYS[1]  {prefix}meta   HASH, always there: when it was made, the counter of admissions, the version of the schedules
 -- KEYS[2]  {prefix}guard  never there. While a Cluster moves the slot, a script whose keys are partly
 --                         there and partly not is refused as a whole: TRYAGAIN, then again.
 -- ARGV[1]  now, in microseconds since 1970

@@ -43,7 +43,9 @@ end
 
 local function free_key(task)
   local expires, field = own_key(task)
-  if expires then call('HDEL', keys_key(task.queue), field) end
+  if not expires then return end
+  call('HDEL', keys_key(task.queue), field)
+  call('ZREM', KEPT_KEYS, task.queue .. '\t' .. field)
 end
 
 -- What the end of a task does to its key. Its fate: two letters, on success and on failure, f free, k keep.

@@ -92,8 +92,14 @@ local function read_state(task, state)
   else
     body = sub(state, 2)
   end
+  local is_read, fields = pcall(cmsgpack.unpack, body)
+  if not is_read or type(fields) ~= 'table' or not fields.seq or not find('sparcdx', letter, 1, true) then
+    -- Somebody else's: it is shown as a dead letter, and can be deleted.
+    task.st, task.seq, task.number, task.reason = 'd', 0, 0, 'undecodable'
+    return
+  end
   task.st = letter
-  for name, value in pairs(cmsgpack.unpack(body)) do task[name] = value end
+  for name, value in pairs(fields) do task[name] = value end
 end
 
 -- Tasks that this script has looked at, so that everybody changes the same one.

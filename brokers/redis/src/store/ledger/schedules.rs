@@ -92,6 +92,10 @@ impl Schedules for RedisStore {
         let version = number("schedules version", answer)?;
         Ok(version.unsigned_abs())
     }
+
+    async fn generation(&self) -> Result<u64> {
+        self.born().await
+    }
 }
 
 impl RedisStore {
