@@ -195,8 +195,8 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
-    /// How many bytes an attempt may write to its task's log. Default 1 MiB. What is beyond is
-    /// dropped and counted. A line counts 64 bytes more than its text.
+    /// How many bytes an attempt may write to its task's log, line ends included. Default 1 MiB. What
+    /// is beyond this or beyond 200,000 lines is dropped, and counted in a last line.
     pub const fn log_limit(mut self, bytes: usize) -> Self {
         self.settings.log_limit = bytes;
         self

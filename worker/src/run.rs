@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 pub(crate) use cancel::CancelCell;
 pub use cancel::CancelReason;
-pub(crate) use log::{LogDesk, RunLog};
+pub(crate) use log::{Fate, Limit, LogDesk, RunLog};
 
 use crate::engine::Engine;
 use crate::registry::Registration;

@@ -35,7 +35,7 @@ pub struct CommandResult {
     pub stdout_lines: u64,
     /// Lines on standard error.
     pub stderr_lines: u64,
-    /// Bytes of output beyond `max_output` that the log does not have.
+    /// Bytes of output that the log does not have, whichever limit kept them out.
     pub dropped_bytes: u64,
     /// The last line of standard output, cut at 1 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,6 @@ pub(super) async fn run<S: Send + Sync>(
     let mut group = ProcessGroup::of(&child);
     let output = Output::new(run.clone(), command.max_output);
     let ended = attend(&command, &run, &mut child, &mut group, &output).await?;
-    output.finish();
     match ended {
         Ended::Stopped(reason) => Err(Failure::class(
             reason.as_str(),
@@ -123,15 +122,12 @@ async fn attend(
                 killing = true;
                 let deadline = tokio::time::Instant::now() + command.kill_after;
                 kill_timer.as_mut().reset(deadline);
-                run.log_line(
-                    LogStream::System,
-                    format!("told to stop ({}): SIGTERM sent", reason.as_str()),
-                );
+                run.log_note(format!("told to stop ({}): SIGTERM sent", reason.as_str()));
                 group.terminate();
             }
             () = &mut kill_timer, if killing => {
                 killing = false;
-                run.log_line(LogStream::System, "still running: SIGKILL sent");
+                run.log_note("still running: SIGKILL sent");
                 group.kill();
             }
         }
@@ -148,8 +144,7 @@ async fn attend(
         group.release();
     }
     if !read && tokio::time::timeout(LINGER, reading).await.is_err() {
-        run.log_line(
-            LogStream::System,
+        run.log_note(
             "something that the program started still holds its output; what that writes is not kept",
         );
     }

@@ -1,5 +1,7 @@
 //! Lines that a run writes: gathered, limited and counted, and sent to the ledger in batches.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,8 +30,9 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 /// The same when the worker ends at once.
 const HURRY: Duration = Duration::from_millis(500);
 
-/// What a line counts beside its text, so that empty lines come to an end too.
-const LINE_OVERHEAD: usize = 64;
+/// The most lines of an attempt, so that short ones come to an end too: each takes some 80 bytes of
+/// memory beside its text until it is sent, and more in the ledger.
+const LINE_LIMIT: usize = 200_000;
 
 /// The lines of one run that are not in the ledger yet, and the count of all.
 #[derive(Debug, Default)]
@@ -41,15 +44,89 @@ pub(crate) struct RunLog {
 
 #[derive(Debug, Default)]
 struct Gathered {
-    lines: Vec<LogLine>,
+    lines: VecDeque<LogLine>,
     queued: bool,
-    bytes: usize,
-    dropped_lines: u64,
-    dropped_bytes: u64,
+    written_lines: usize,
+    written_bytes: usize,
+    dropped: Dropped,
+}
+
+/// What was to be written and is not in the log.
+#[derive(Debug, Default)]
+struct Dropped {
+    lines: u64,
+    bytes: u64,
+    limits: BTreeSet<Limit>,
+}
+
+/// What keeps a line out of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Limit {
+    /// The `max_output` of a command.
+    MaxOutput(u64),
+    /// The bytes of an attempt.
+    Bytes(usize),
+    /// The lines of an attempt.
+    Lines(usize),
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaxOutput(bytes) => write!(f, "max_output is {bytes}"),
+            Self::Bytes(bytes) => write!(f, "the limit is {bytes} bytes an attempt"),
+            Self::Lines(lines) => write!(f, "the limit is {lines} lines an attempt"),
+        }
+    }
+}
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It will be in the log.
+    Kept,
+    /// It will be in the count of the last line only.
+    Dropped,
+}
+
+impl Gathered {
+    /// Whether a line may be written, and its place in the sum if so.
+    fn admit(&mut self, size: usize, limit: usize) -> Result<(), Limit> {
+        let bytes = self.written_bytes.saturating_add(size);
+        if bytes > limit {
+            return Err(Limit::Bytes(limit));
+        }
+        if self.written_lines >= LINE_LIMIT {
+            return Err(Limit::Lines(LINE_LIMIT));
+        }
+        self.written_bytes = bytes;
+        self.written_lines += 1;
+        Ok(())
+    }
+}
+
+impl Dropped {
+    fn add(&mut self, bytes: u64, limit: Limit) {
+        self.lines += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.limits.insert(limit);
+    }
+
+    /// The line that says so, if anything was dropped.
+    fn text(&self) -> Option<String> {
+        let Self { lines, bytes, .. } = self;
+        let limits: Vec<_> = self.limits.iter().map(ToString::to_string).collect();
+        (*lines > 0).then(|| {
+            format!(
+                "… {lines} lines ({bytes} bytes) dropped: {}",
+                limits.join(", ")
+            )
+        })
+    }
 }
 
 impl RunLog {
-    fn gathered(&self) -> std::sync::MutexGuard<'_, Gathered> {
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,9 +135,9 @@ impl RunContext {
     /// Writes to the task's log: one line, or several if the text has line ends.
     ///
     /// Lines are sent to the ledger in batches, in order, and all of them before the run is settled.
-    /// An attempt may write 1 MiB, each line counting 64 bytes more than its text, unless
-    /// [`WorkerBuilder::log_limit`](crate::WorkerBuilder) says otherwise; what is beyond is dropped,
-    /// and a last line counts it.
+    /// An attempt may write 200,000 lines of 1 MiB in all, line ends included, unless
+    /// [`WorkerBuilder::log_limit`](crate::WorkerBuilder) names another sum of bytes; what is beyond
+    /// is dropped, and a last line, which is always kept, counts it.
     pub fn log(&self, text: impl AsRef<str>) {
         for line in text.as_ref().lines() {
             self.log_line(LogStream::Handler, line);
@@ -71,25 +148,46 @@ impl RunContext {
     /// for [`RunContext::log`].
     pub fn log_line(&self, stream: LogStream, text: impl Into<String>) {
         let text = text.into();
-        let size = text.len() + LINE_OVERHEAD;
+        let bytes = u64::try_from(text.len() + 1).unwrap_or(u64::MAX);
+        self.log_output(stream, text, bytes);
+    }
+
+    /// The same for a line that took so many bytes where it came from, which is what the last line
+    /// counts if this one is dropped.
+    pub(crate) fn log_output(&self, stream: LogStream, text: String, bytes: u64) -> Fate {
         let limit = self.engine().settings().log_limit;
-        let log = self.open_log();
-        let ring = {
-            let mut gathered = log.gathered();
-            if gathered.bytes.saturating_add(size) > limit {
-                gathered.dropped_lines += 1;
-                gathered.dropped_bytes += u64::try_from(text.len()).unwrap_or(u64::MAX);
-                return;
+        let mut gathered = self.open_log().gathered();
+        match gathered.admit(text.len() + 1, limit) {
+            Ok(()) => {
+                self.gather(gathered, stream, text);
+                Fate::Kept
             }
-            gathered.bytes += size;
-            gathered.lines.push(LogLine {
-                at: self.now(),
-                attempt: self.attempt(),
-                stream,
-                text,
-            });
-            !mem::replace(&mut gathered.queued, true)
-        };
+            Err(limit) => {
+                gathered.dropped.add(bytes, limit);
+                Fate::Dropped
+            }
+        }
+    }
+
+    /// Counts a line that a limit of its writer keeps out of the log.
+    pub(crate) fn log_dropped(&self, bytes: u64, limit: Limit) {
+        self.open_log().gathered().dropped.add(bytes, limit);
+    }
+
+    /// Writes a line of Tidemill's own, whatever the limits are: for the few that a run may have.
+    pub(crate) fn log_note(&self, text: impl Into<String>) {
+        self.gather(self.open_log().gathered(), LogStream::System, text.into());
+    }
+
+    fn gather(&self, mut gathered: MutexGuard<'_, Gathered>, stream: LogStream, text: String) {
+        gathered.lines.push_back(LogLine {
+            at: self.now(),
+            attempt: self.attempt(),
+            stream,
+            text,
+        });
+        let ring = !mem::replace(&mut gathered.queued, true);
+        drop(gathered);
         if ring {
             self.engine().log_desk().bring(self.clone());
         }
@@ -99,15 +197,11 @@ impl RunContext {
     async fn send_log(&self, log: &RunLog) -> tidemill_shared::Result<()> {
         let _in_order = log.sending.lock().await;
         loop {
-            let mut lines = {
+            let lines: Vec<_> = {
                 let mut gathered = log.gathered();
                 gathered.queued = false;
-                if gathered.lines.len() <= BATCH {
-                    mem::take(&mut gathered.lines)
-                } else {
-                    let rest = gathered.lines.split_off(BATCH);
-                    mem::replace(&mut gathered.lines, rest)
-                }
+                let count = gathered.lines.len().min(BATCH);
+                gathered.lines.drain(..count).collect()
             };
             if lines.is_empty() {
                 return Ok(());
@@ -123,8 +217,9 @@ impl RunContext {
             });
             if let Err(error) = sent {
                 let mut gathered = log.gathered();
-                lines.append(&mut gathered.lines);
-                gathered.lines = lines;
+                for line in lines.into_iter().rev() {
+                    gathered.lines.push_front(line);
+                }
                 return Err(error);
             }
         }
@@ -134,24 +229,9 @@ impl RunContext {
     /// wait for it, so a ledger that hangs is not waited for without end.
     pub(crate) async fn finish_log(&self) {
         let Some(log) = self.run_log() else { return };
-        {
-            let mut gathered = log.gathered();
-            if gathered.dropped_lines > 0 {
-                let text = format!(
-                    "… {} lines ({} bytes) dropped: the limit is {} bytes an attempt",
-                    gathered.dropped_lines,
-                    gathered.dropped_bytes,
-                    self.engine().settings().log_limit
-                );
-                gathered.dropped_lines = 0;
-                gathered.dropped_bytes = 0;
-                gathered.lines.push(LogLine {
-                    at: self.now(),
-                    attempt: self.attempt(),
-                    stream: LogStream::System,
-                    text,
-                });
-            }
+        let dropped = mem::take(&mut log.gathered().dropped);
+        if let Some(text) = dropped.text() {
+            self.log_note(text);
         }
         let at_once = async {
             self.engine().at_once().cancelled().await;

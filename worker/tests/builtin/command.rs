@@ -75,10 +75,7 @@ async fn output_over_the_limit_is_counted_and_never_cut_in_silence() {
     let id = &task.envelope.id;
     assert_eq!(stage.lines(id, LogStream::Stdout).await.len(), 3);
     let notes = stage.lines(id, LogStream::System).await;
-    assert_eq!(
-        notes,
-        ["… 6 lines (60 bytes) of output dropped: max_output is 30"]
-    );
+    assert_eq!(notes, ["… 6 lines (60 bytes) dropped: max_output is 30"]);
     assert_eq!(result(&task)["dropped_bytes"], 60);
 }
 
@@ -90,9 +87,100 @@ async fn a_flood_without_line_ends_neither_stalls_nor_grows() {
     assert_eq!(task.state, State::Completed);
     let lines = stage.lines(&task.envelope.id, LogStream::Stdout).await;
     assert!(lines.iter().all(|line| line.len() == 8_192));
-    let kept: usize = lines.iter().map(|line| line.len() + 1).sum();
-    assert!(kept <= 1_000_000, "{kept}");
-    assert!(result(&task)["dropped_bytes"].as_u64().unwrap() > 18_000_000);
+    assert_eq!(lines.len(), 1_000_000 / 8_192);
+}
+
+/// Runs a script that writes so many bytes, and sees to it that each of them is either in the log or
+/// in the count of its last line. Answers the bytes that are in the log and why others are not.
+async fn account(script: &str, max_output: Option<u64>, produced: u64) -> (u64, String) {
+    let stage = Stage::new();
+    let mut payload = json!({ "argv": ["sh", "-c", script] });
+    if let Some(limit) = max_output {
+        payload["max_output"] = limit.into();
+    }
+    let task = stage.run(stage.envelope("command", &payload)).await;
+    assert_eq!(task.state, State::Completed);
+    let mut log = stage.log(&task.envelope.id).await;
+    let last = log.pop().unwrap();
+    assert_eq!(last.stream, LogStream::System);
+    assert!(log.iter().all(|line| line.stream != LogStream::System));
+
+    let (count, why) = last.text.split_once(" dropped: ").unwrap();
+    let digits = |text: &str| text.replace(|c: char| !c.is_ascii_digit(), "");
+    let (lines, bytes) = count.split_once('(').unwrap();
+    let dropped_lines: u64 = digits(lines).parse().unwrap();
+    let dropped_bytes: u64 = digits(bytes).parse().unwrap();
+
+    let result = result(&task);
+    let number = |name: &str| result[name].as_u64().unwrap();
+    assert_eq!(number("dropped_bytes"), dropped_bytes);
+    let written = number("stdout_lines") + number("stderr_lines");
+    assert_eq!(log.len() as u64 + dropped_lines, written);
+    // The parts of a line that was split have no line ends.
+    let size = |text: &str| text.len() + usize::from(text.len() < 8_192);
+    let kept = log.iter().map(|line| size(&line.text) as u64).sum();
+    assert_eq!(kept + dropped_bytes, produced);
+    (kept, why.to_owned())
+}
+
+#[tokio::test]
+async fn the_log_keeps_max_output_bytes_and_tells_the_rest() {
+    let default = "max_output is 1000000";
+    // Both bytes and lines come near their limits.
+    let (kept, why) = account("seq 1 300000", None, 1_988_895).await;
+    assert!((999_990..=1_000_000).contains(&kept), "{kept}");
+    assert_eq!(why, default);
+
+    let (kept, why) = account("seq 1 300000", Some(100_000), 1_988_895).await;
+    assert!((99_990..=100_000).contains(&kept), "{kept}");
+    assert_eq!(why, "max_output is 100000");
+
+    let endless = "head -c 5000000 /dev/zero | tr '\\0' x";
+    let (kept, why) = account(endless, None, 5_000_000).await;
+    assert_eq!((kept, why.as_str()), (1_000_000 / 8_192 * 8_192, default));
+
+    let both = "seq 1 100000 & seq 1 100000 >&2; wait";
+    let (kept, why) = account(both, None, 2 * 588_895).await;
+    assert!((999_980..=1_000_000).contains(&kept), "{kept}");
+    assert_eq!(why, default);
+}
+
+#[tokio::test]
+async fn the_limits_of_an_attempt_are_told_in_the_same_line() {
+    let lines = "the limit is 200000 lines an attempt";
+    let (kept, why) = account("yes '' | head -n 500000", None, 500_000).await;
+    assert_eq!((kept, why.as_str()), (200_000, lines));
+
+    let (kept, why) = account("seq 1 300000", Some(10_000_000), 1_988_895).await;
+    assert!((1_048_566..=1_048_576).contains(&kept), "{kept}");
+    assert_eq!(why, "the limit is 1048576 bytes an attempt");
+
+    let script = "yes '' | head -n 200002; echo 123456789";
+    let (kept, why) = account(script, Some(200_005), 200_012).await;
+    assert_eq!(kept, 200_000);
+    assert_eq!(why, format!("max_output is 200005, {lines}"));
+}
+
+#[tokio::test]
+async fn what_tidemill_says_of_a_run_is_kept_in_a_full_log() {
+    let stage = Stage::new();
+    let script = "echo 123456789; echo 123456789; exec sleep 30";
+    let mut envelope = stage.envelope("command", &json!({ "argv": ["sh", "-c", script] }));
+    envelope.timeout = Duration::from_millis(300);
+    envelope.retry.max_attempts = 1;
+    let id = stage.enqueue(envelope).await;
+    let worker = stage.worker().log_limit(10).build().unwrap();
+    tokio::time::timeout(PATIENCE, worker.drain())
+        .await
+        .expect("it ends")
+        .unwrap();
+    assert_eq!(
+        stage.lines(&id, LogStream::System).await,
+        [
+            "told to stop (timeout): SIGTERM sent",
+            "… 1 lines (10 bytes) dropped: the limit is 10 bytes an attempt"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -259,7 +347,8 @@ async fn a_worker_that_ends_at_once_leaves_no_process_behind() {
 #[tokio::test]
 async fn a_grandchild_that_holds_the_output_does_not_hold_the_run() {
     let stage = Stage::new();
-    let task = stage.command(&["sh", "-c", "sleep 30 & echo $!"]).await;
+    let script = "sleep 30 & echo $!; printf end";
+    let task = stage.command(&["sh", "-c", script]).await;
     assert_eq!(task.state, State::Completed);
     let id = &task.envelope.id;
     let notes = stage.lines(id, LogStream::System).await;
@@ -267,12 +356,9 @@ async fn a_grandchild_that_holds_the_output_does_not_hold_the_run() {
         notes.concat().contains("still holds its output"),
         "{notes:?}"
     );
-    let pid: i32 = stage
-        .lines(id, LogStream::Stdout)
-        .await
-        .concat()
-        .parse()
-        .unwrap();
+    let lines = stage.lines(id, LogStream::Stdout).await;
+    assert_eq!(lines.get(1).map(String::as_str), Some("end"));
+    let pid: i32 = lines[0].parse().unwrap();
     let pid = nix::unistd::Pid::from_raw(pid);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
 }

@@ -88,9 +88,18 @@ impl Stage {
         inspect.get(id).await.unwrap().expect("the task is kept")
     }
 
+    /// The whole log.
     pub(crate) async fn log(&self, id: &TaskId) -> Vec<LogLine> {
-        let page = self.connection.ledger.read_log(id, None, 1_000).await;
-        page.unwrap().lines
+        let (mut lines, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = self.connection.ledger.read_log(id, cursor, 1_000).await;
+            let page = page.unwrap();
+            if page.lines.is_empty() {
+                return lines;
+            }
+            lines.extend(page.lines);
+            cursor = Some(page.next);
+        }
     }
 
     /// The lines of one stream.

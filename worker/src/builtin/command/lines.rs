@@ -3,6 +3,15 @@
 /// The longest line; a longer one is split.
 const MAX_LINE: usize = 8 * 1024;
 
+/// A line, or a part of one that is too long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a> {
+    /// The text without its line end.
+    pub(super) text: &'a str,
+    /// What it took in the stream, with its line end if it has one.
+    pub(super) bytes: u64,
+}
+
 /// Cuts a stream of bytes into lines of at most 8 KiB.
 #[derive(Debug, Default)]
 pub(super) struct LineSplitter {
@@ -10,37 +19,43 @@ pub(super) struct LineSplitter {
 }
 
 impl LineSplitter {
-    /// Takes bytes and hands on each line that is complete, without its end.
-    pub(super) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&str)) {
+    /// Takes bytes and hands on each line that is complete.
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(Line<'_>)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (head, tail) = bytes.split_at(end);
             self.take(head, &mut line);
-            self.emit(self.rest.len(), &mut line);
+            hand_on(&self.rest, 1, &mut line);
+            self.rest.clear();
             bytes = tail.get(1..).unwrap_or_default();
         }
         self.take(bytes, &mut line);
     }
 
     /// Hands on what is left at the end of the stream.
-    pub(super) fn finish(&mut self, mut line: impl FnMut(&str)) {
+    pub(super) fn finish(&mut self, mut line: impl FnMut(Line<'_>)) {
         if !self.rest.is_empty() {
-            self.emit(self.rest.len(), &mut line);
+            hand_on(&self.rest, 0, &mut line);
+            self.rest.clear();
         }
     }
 
-    fn take(&mut self, bytes: &[u8], line: &mut impl FnMut(&str)) {
+    fn take(&mut self, bytes: &[u8], line: &mut impl FnMut(Line<'_>)) {
         self.rest.extend_from_slice(bytes);
         while self.rest.len() > MAX_LINE {
-            self.emit(split_point(&self.rest), line);
+            let end = split_point(&self.rest);
+            hand_on(self.rest.get(..end).unwrap_or_default(), 0, line);
+            self.rest.drain(..end);
         }
     }
+}
 
-    fn emit(&mut self, end: usize, line: &mut impl FnMut(&str)) {
-        let bytes = self.rest.get(..end).unwrap_or_default();
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        line(&String::from_utf8_lossy(bytes));
-        self.rest.drain(..end);
-    }
+/// Hands on a line that was followed by so many bytes of line end.
+fn hand_on(bytes: &[u8], end: usize, line: &mut impl FnMut(Line<'_>)) {
+    let text = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    line(Line {
+        text: &String::from_utf8_lossy(text),
+        bytes: u64::try_from(bytes.len() + end).unwrap_or(u64::MAX),
+    });
 }
 
 /// Where a long line is split: at most three bytes early, so that no character is torn.
@@ -60,9 +75,9 @@ mod tests {
         let mut splitter = LineSplitter::default();
         let mut lines = Vec::new();
         for chunk in chunks {
-            splitter.push(chunk, |line| lines.push(line.to_owned()));
+            splitter.push(chunk, |line| lines.push(line.text.to_owned()));
         }
-        splitter.finish(|line| lines.push(line.to_owned()));
+        splitter.finish(|line| lines.push(line.text.to_owned()));
         lines
     }
 
@@ -90,5 +105,20 @@ mod tests {
         assert_eq!(lines(&[b"a\xffb\n"]), ["a\u{fffd}b"]);
         let garbage = vec![0x80; 3 * MAX_LINE];
         assert_eq!(lines(&[&garbage]).concat().chars().count(), 3 * MAX_LINE);
+    }
+
+    #[test]
+    fn every_byte_belongs_to_one_line() {
+        let long = "é".repeat(MAX_LINE);
+        let text = format!("one\r\n\n{long}\ntwo\u{0}\nend");
+        let mut bytes = text.into_bytes();
+        bytes.push(0xff);
+        let (mut splitter, mut sizes) = (LineSplitter::default(), Vec::new());
+        for chunk in bytes.chunks(1_000) {
+            splitter.push(chunk, |line| sizes.push(line.bytes));
+        }
+        splitter.finish(|line| sizes.push(line.bytes));
+        assert_eq!(sizes, [5, 1, 8_192, 8_193, 5, 4]);
+        assert_eq!(sizes.iter().sum::<u64>(), bytes.len() as u64);
     }
 }

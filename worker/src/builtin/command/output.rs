@@ -6,8 +6,9 @@ use tidemill_shared::ledger::LogStream;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::CommandResult;
-use super::lines::LineSplitter;
+use super::lines::{Line, LineSplitter};
 use crate::RunContext;
+use crate::run::{Fate, Limit};
 
 /// How much is read at once.
 const CHUNK: usize = 16 * 1024;
@@ -27,7 +28,6 @@ pub(super) struct Output {
 struct Tally {
     kept: u64,
     dropped_bytes: u64,
-    dropped_lines: u64,
     stdout_lines: u64,
     stderr_lines: u64,
     last_stdout: Option<String>,
@@ -48,20 +48,23 @@ impl Output {
     pub(super) async fn pump(&self, stream: Option<impl AsyncRead + Unpin>, name: LogStream) {
         let Some(mut stream) = stream else { return };
         let mut chunk = vec![0; CHUNK];
-        let mut lines = LineSplitter::default();
+        let mut reader = Reader {
+            output: self,
+            name,
+            lines: LineSplitter::default(),
+        };
         // A stream that cannot be read any more has ended.
         while let Ok(count @ 1..) = stream.read(&mut chunk).await {
             let bytes = chunk.get(..count).unwrap_or_default();
-            lines.push(bytes, |line| self.line(name, line));
+            reader.lines.push(bytes, |line| self.line(name, line));
             // A program that writes without pause must not keep others from this thread.
             tokio::task::consume_budget().await;
         }
-        lines.finish(|line| self.line(name, line));
     }
 
-    fn line(&self, name: LogStream, line: &str) {
-        let size = u64::try_from(line.len() + 1).unwrap_or(u64::MAX);
-        let keep = {
+    fn line(&self, name: LogStream, line: Line<'_>) {
+        let Line { text, bytes } = line;
+        let fits = {
             let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
             let tally = &mut *tally;
             let (count, last) = match name {
@@ -71,40 +74,29 @@ impl Output {
                 }
             };
             *count += 1;
-            if !line.trim().is_empty() {
-                let end = line.floor_char_boundary(MAX_LAST);
+            if !text.trim().is_empty() {
+                let end = text.floor_char_boundary(MAX_LAST);
                 let shown = last.get_or_insert_default();
                 shown.clear();
-                shown.push_str(line.split_at(end).0);
+                shown.push_str(text.split_at(end).0);
             }
-            let keep = tally.kept.saturating_add(size) <= self.limit;
-            if keep {
-                tally.kept += size;
-            } else {
-                tally.dropped_bytes += size;
-                tally.dropped_lines += 1;
-            }
-            keep
+            tally.kept.saturating_add(bytes) <= self.limit
         };
-        if keep {
-            self.run.log_line(name, line);
+        let fate = if fits {
+            self.run.log_output(name, text.to_owned(), bytes)
+        } else {
+            self.run.log_dropped(bytes, Limit::MaxOutput(self.limit));
+            Fate::Dropped
+        };
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        match fate {
+            Fate::Kept => tally.kept += bytes,
+            Fate::Dropped => tally.dropped_bytes += bytes,
         }
     }
 
     fn tally<T>(&self, read: impl FnOnce(&Tally) -> T) -> T {
         read(&self.tally.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Says in the log what is missing in it.
-    pub(super) fn finish(&self) {
-        let (lines, bytes) = self.tally(|tally| (tally.dropped_lines, tally.dropped_bytes));
-        if lines > 0 {
-            let limit = self.limit;
-            self.run.log_line(
-                LogStream::System,
-                format!("… {lines} lines ({bytes} bytes) of output dropped: max_output is {limit}"),
-            );
-        }
     }
 
     pub(super) fn result(&self) -> CommandResult {
@@ -119,5 +111,24 @@ impl Output {
 
     pub(super) fn last_error_line(&self) -> Option<String> {
         self.tally(|tally| tally.last_stderr.clone())
+    }
+}
+
+/// A stream while it is read. What stands after its last line end is a line too, also when the
+/// reading is given up.
+struct Reader<'a> {
+    output: &'a Output,
+    name: LogStream,
+    lines: LineSplitter,
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let Self {
+            output,
+            name,
+            lines,
+        } = self;
+        lines.finish(|line| output.line(*name, line));
     }
 }

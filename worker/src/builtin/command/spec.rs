@@ -33,8 +33,9 @@ pub struct Command {
     /// Standard input. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
-    /// Bytes of output that the log keeps; what is beyond is counted. Default 1,000,000, which is
-    /// just below what a worker lets one attempt write in all (1 MiB unless set otherwise).
+    /// Bytes of output, line ends included, that the log keeps; what is beyond is counted. Default
+    /// 1,000,000, which is just below what a worker lets one attempt write in all: 1 MiB unless set
+    /// otherwise, and 200,000 lines.
     #[serde(default = "default_max_output")]
     pub max_output: u64,
     /// From SIGTERM to SIGKILL. Default 5 s, at most 60 s.
