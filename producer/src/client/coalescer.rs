@@ -15,7 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use self::sender::Sender;
 
-/// Calls to the broker that may be under way at once.
+/// Calls to the broker that may be under way at once. One waits for its answer while the next gathers; more
+/// make smaller batches, each of which costs.
 const SLOTS: usize = 2;
 /// The most tasks in one call.
 const BATCH: usize = 256;
