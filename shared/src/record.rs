@@ -130,6 +130,21 @@ pub struct TaskFilter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor(pub u64);
 
+impl Cursor {
+    /// Where a listing by instants goes on. Keeps their order; instants may lie before 1970, and cursors
+    /// start at zero.
+    #[must_use]
+    pub const fn at(at: Timestamp) -> Self {
+        Self(at.as_micros().wrapping_sub(i64::MIN).cast_unsigned())
+    }
+
+    /// The instant that [`Cursor::at`] was given.
+    #[must_use]
+    pub const fn instant(self) -> Timestamp {
+        Timestamp::from_micros(self.0.cast_signed().wrapping_add(i64::MIN))
+    }
+}
+
 /// One page of a listing, newest enqueued first.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
@@ -213,5 +228,19 @@ impl TaskRecord {
     pub fn turnaround(&self) -> Option<Duration> {
         self.finished_at
             .map(|at| at.since(self.envelope.enqueued_at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cursor;
+    use crate::Timestamp;
+
+    #[test]
+    fn cursors_keep_the_order_of_instants_and_read_back() {
+        let instants = [Timestamp::MIN, Timestamp::from_micros(-1), Timestamp::MAX];
+        let cursors = instants.map(Cursor::at);
+        assert!(cursors[0].0 < cursors[1].0 && cursors[1].0 < cursors[2].0);
+        assert_eq!(cursors.map(Cursor::instant), instants);
     }
 }

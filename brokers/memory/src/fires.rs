@@ -105,7 +105,7 @@ impl State {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Page<FireRecord> {
-        let before = cursor.map_or(Timestamp::MAX, instant_of);
+        let before = cursor.map_or(Timestamp::MAX, Cursor::instant);
         let Some(fires) = self.fires.fires.get(schedule) else {
             return Page {
                 items: Vec::new(),
@@ -117,7 +117,7 @@ impl State {
         let items = items.map(|(_, fire)| self.with_start(fire)).collect();
         Page {
             items,
-            next: older.next().map(|(at, _)| cursor_at(*at)),
+            next: older.next().map(|(at, _)| Cursor::at(*at)),
         }
     }
 
@@ -130,29 +130,5 @@ impl State {
             fire.started_at = row.record.started_at;
         }
         fire
-    }
-}
-
-/// Instants may lie before 1970; cursors start at zero.
-const fn cursor_at(at: Timestamp) -> Cursor {
-    Cursor(at.as_micros().wrapping_sub(i64::MIN).cast_unsigned())
-}
-
-const fn instant_of(cursor: Cursor) -> Timestamp {
-    Timestamp::from_micros(cursor.0.cast_signed().wrapping_add(i64::MIN))
-}
-
-#[cfg(test)]
-mod tests {
-    use tidemill_shared::Timestamp;
-
-    use super::{cursor_at, instant_of};
-
-    #[test]
-    fn cursors_keep_the_order_of_instants_and_read_back() {
-        let instants = [Timestamp::MIN, Timestamp::from_micros(-1), Timestamp::MAX];
-        let cursors = instants.map(cursor_at);
-        assert!(cursors[0].0 < cursors[1].0 && cursors[1].0 < cursors[2].0);
-        assert_eq!(cursors.map(instant_of), instants);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn fires(
     cursor: Option<Cursor>,
     limit: usize,
 ) -> Sql<Page<FireRecord>> {
-    let before = cursor.map_or(i64::MAX, instant_of);
+    let before = cursor.map_or(i64::MAX, |cursor| cursor.instant().as_micros());
     let mut select = conn.prepare_cached(concat!(
         "SELECT f.scheduled_at, f.revision, f.outcome, f.reason, f.task, f.enqueued_at, ",
         "coalesce(f.started_at, t.started_at), f.finished_at, f.ended, f.count, f.manual ",
@@ -41,7 +41,7 @@ pub(crate) fn fires(
     }
     let last = items.last().filter(|_| more);
     Ok(Page {
-        next: last.map(|fire| cursor_at(fire.scheduled_at)),
+        next: last.map(|fire| Cursor::at(fire.scheduled_at)),
         items,
     })
 }
@@ -65,13 +65,4 @@ fn read(schedule: &ScheduleId, row: &Row<'_>) -> Sql<FireRecord> {
         count: row.get::<_, i64>(9)?.unsigned_abs(),
         manual: row.get(10)?,
     })
-}
-
-/// Instants may lie before 1970; cursors start at zero.
-const fn cursor_at(at: Timestamp) -> Cursor {
-    Cursor(at.as_micros().wrapping_sub(i64::MIN).cast_unsigned())
-}
-
-const fn instant_of(cursor: Cursor) -> i64 {
-    cursor.0.cast_signed().wrapping_add(i64::MIN)
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tidemill_shared::ledger::{FireOutcome, FireRecord, Fires, PlannedFire, Term};
-use tidemill_shared::{Cursor, Page, Result, ScheduleId, Timestamp};
+use tidemill_shared::{Cursor, Page, Result, ScheduleId};
 
 use crate::args::Args;
 use crate::head::{encode_record, nonsense};
@@ -52,7 +52,7 @@ impl Fires for RedisStore {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<FireRecord>> {
-        let latest = cursor.map(|cursor| instant_of(cursor).as_micros().to_string());
+        let latest = cursor.map(|cursor| cursor.instant().as_micros().to_string());
         let args = self
             .args()
             .with(schedule.as_str())
@@ -60,7 +60,7 @@ impl Fires for RedisStore {
             .number(limit.clamp(1, MAX_PAGE));
         let answer = self.look("fires", &SCRIPTS.list_fires, &args).await?;
         let mut answer = Reply::list("fires", answer)?;
-        let next = answer.maybe_instant()?.map(cursor_at);
+        let next = answer.maybe_instant()?.map(Cursor::at);
         let mut items = Vec::with_capacity(answer.len());
         while !answer.is_done() {
             items.push(fire(schedule, answer.sublist()?)?);
@@ -126,13 +126,4 @@ fn fire(schedule: &ScheduleId, mut row: Reply) -> Result<FireRecord> {
         count: row.number()?,
         manual: row.number::<u8>()? == 1,
     })
-}
-
-/// Instants may lie before 1970; cursors start at zero.
-const fn cursor_at(at: Timestamp) -> Cursor {
-    Cursor(at.as_micros().wrapping_sub(i64::MIN).cast_unsigned())
-}
-
-const fn instant_of(cursor: Cursor) -> Timestamp {
-    Timestamp::from_micros(cursor.0.cast_signed().wrapping_add(i64::MIN))
 }
