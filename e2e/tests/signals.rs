@@ -8,7 +8,7 @@ use tidemill::{State, TaskId, TaskRecord};
 use tidemill_e2e::{Place, Process, Result, Store, ensure, tidemill, until};
 use tokio::time::Instant;
 
-/// A worker that holds one task of kind `sleep`.
+/// A worker in which one task runs, a program.
 struct Scene {
     store: Store,
     task: TaskId,
@@ -16,12 +16,14 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(folder: &Path, sleeps: &str, grace: &str) -> Result<Self> {
+    /// With a program that sleeps for some seconds.
+    async fn new(folder: &Path, seconds: u32, grace: &str) -> Result<Self> {
         let place = Place::fresh(folder);
         let store = Store::open(&place).await?;
-        let payload = format!(r#"{{"for":"{sleeps}"}}"#);
+        let script = format!("echo begun; sleep {seconds}");
+        let payload = format!(r#"{{"argv":["sh","-c","{script}"]}}"#);
         let out = tidemill(&place)?
-            .args(["enqueue", "sleep", "--payload", &payload])
+            .args(["enqueue", "command", "--payload", &payload])
             .output()?;
         ensure(out.status.success(), || {
             String::from_utf8_lossy(&out.stderr).into_owned()
@@ -35,10 +37,15 @@ impl Scene {
             task,
             worker,
         };
+        // A task that is leased but not begun would go back at once.
         until(
-            "the task to be active",
+            "the program to begin",
             Duration::from_secs(20),
-            async || Ok((scene.task().await?.state == State::Active).then_some(())),
+            async || {
+                let log = &scene.store.connection.ledger;
+                let log = log.read_log(&scene.task, None, 1).await?;
+                Ok((!log.lines.is_empty()).then_some(()))
+            },
         )
         .await?;
         Ok(scene)
@@ -53,7 +60,7 @@ impl Scene {
 #[tokio::test]
 async fn a_worker_told_to_end_finishes_what_it_runs() -> Result {
     let folder = tempfile::tempdir()?;
-    let mut scene = Scene::new(folder.path(), "2s", "20s").await?;
+    let mut scene = Scene::new(folder.path(), 2, "20s").await?;
     scene.worker.signal(Signal::SIGTERM)?;
     let status = scene.worker.ended(Duration::from_secs(15)).await?;
     assert!(status.success(), "{status}: {}", scene.worker.errors()?);
@@ -65,7 +72,7 @@ async fn a_worker_told_to_end_finishes_what_it_runs() -> Result {
 #[tokio::test]
 async fn what_overruns_the_grace_goes_back_uncounted() -> Result {
     let folder = tempfile::tempdir()?;
-    let mut scene = Scene::new(folder.path(), "10m", "500ms").await?;
+    let mut scene = Scene::new(folder.path(), 600, "500ms").await?;
     scene.worker.signal(Signal::SIGTERM)?;
     scene.worker.ended(Duration::from_secs(15)).await?;
     let task = scene.task().await?;
@@ -77,7 +84,7 @@ async fn what_overruns_the_grace_goes_back_uncounted() -> Result {
 #[tokio::test]
 async fn a_second_signal_ends_a_worker_at_once() -> Result {
     let folder = tempfile::tempdir()?;
-    let mut scene = Scene::new(folder.path(), "10m", "5m").await?;
+    let mut scene = Scene::new(folder.path(), 600, "5m").await?;
     scene.worker.signal(Signal::SIGTERM)?;
     until(
         "the worker to say that it drains",
