@@ -56,4 +56,4 @@ pub use strict_json::check_json;
 pub use task::{Task, TaskDefaults};
 pub use timestamp::{Timestamp, format_duration, parse_duration, seconds_text};
 pub use view::{AttemptView, FailureView, FireView, TaskView};
-pub use wire::{decode_envelope, encode_envelope};
+pub use wire::{EnvelopeHead, decode_envelope, decode_rest, encode_envelope, encode_rest};

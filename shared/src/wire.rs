@@ -9,6 +9,9 @@
 //! is, byte for byte; any other stands in `payload_base64` beside its `content_type`. A field at its
 //! default is left out. Readers ignore fields that they do not know and refuse versions that they
 //! do not know; a writer adds fields only in a way that an older reader may ignore.
+//!
+//! A store that keeps the [`EnvelopeHead`] beside it in a form of its own keeps the rest alone: the same
+//! line without those fields.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -29,9 +32,12 @@ const VERSION: u32 = 1;
 #[derive(Serialize, Deserialize)]
 struct Wire<'a> {
     v: u32,
-    id: TaskId,
-    kind: Kind,
-    queue: QueueName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<TaskId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<QueueName>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -42,8 +48,10 @@ struct Wire<'a> {
     headers: Cow<'a, Headers>,
     #[serde(default, skip_serializing_if = "is_default")]
     priority: Priority,
-    enqueued_at: i64,
-    due_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    enqueued_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<Cow<'a, KeyClaim>>,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -59,6 +67,23 @@ struct Wire<'a> {
     retention_us: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<Cow<'a, Origin>>,
+}
+
+/// What a store may keep beside the rest of an envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvelopeHead {
+    /// [`Envelope::id`].
+    pub id: TaskId,
+    /// [`Envelope::kind`].
+    pub kind: Kind,
+    /// [`Envelope::queue`].
+    pub queue: QueueName,
+    /// [`Envelope::priority`].
+    pub priority: Priority,
+    /// [`Envelope::enqueued_at`].
+    pub enqueued_at: Timestamp,
+    /// [`Envelope::due_at`].
+    pub due_at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +109,15 @@ fn is_default_timeout(timeout: &u64) -> bool {
 
 /// Writes an envelope. Fails only when a payload that claims to be JSON is not.
 pub fn encode_envelope(envelope: &Envelope) -> Result<Vec<u8>> {
+    encode(envelope, true)
+}
+
+/// Writes what an envelope has beside its head. Fails as [`encode_envelope`] does.
+pub fn encode_rest(envelope: &Envelope) -> Result<Vec<u8>> {
+    encode(envelope, false)
+}
+
+fn encode(envelope: &Envelope, with_head: bool) -> Result<Vec<u8>> {
     let payload = &envelope.payload;
     let bytes = payload.as_bytes();
     let not_json = |e: &dyn std::fmt::Display| {
@@ -107,17 +141,20 @@ pub fn encode_envelope(envelope: &Envelope) -> Result<Vec<u8>> {
     }
     let wire = Wire {
         v: VERSION,
-        id: envelope.id.clone(),
-        kind: envelope.kind.clone(),
-        queue: envelope.queue.clone(),
+        id: with_head.then(|| envelope.id.clone()),
+        kind: with_head.then(|| envelope.kind.clone()),
+        queue: with_head.then(|| envelope.queue.clone()),
         payload: raw,
         payload_base64: base64,
         content_type: (!payload.content_type().is_json())
             .then(|| Cow::Borrowed(payload.content_type().as_str())),
         headers: Cow::Borrowed(&envelope.headers),
-        priority: envelope.priority,
-        enqueued_at: envelope.enqueued_at.as_micros(),
-        due_at: envelope.due_at.as_micros(),
+        priority: match with_head {
+            true => envelope.priority,
+            false => Priority::default(),
+        },
+        enqueued_at: with_head.then(|| envelope.enqueued_at.as_micros()),
+        due_at: with_head.then(|| envelope.due_at.as_micros()),
         key: envelope.key.as_ref().map(Cow::Borrowed),
         retry: Cow::Borrowed(&envelope.retry),
         timeout_us: micros(envelope.timeout),
@@ -138,8 +175,31 @@ pub fn encode_envelope(envelope: &Envelope) -> Result<Vec<u8>> {
 /// Reads an envelope. Never panics, whatever the bytes; fails with
 /// [`ErrorKind::Corrupt`] and the place.
 pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope> {
-    let corrupt =
-        |why: String| Error::new(ErrorKind::Corrupt, "decode", format!("the envelope {why}"));
+    let mut wire = read(bytes)?;
+    let lacks = |name: &str| corrupt(format!("cannot be read: missing field `{name}`"));
+    let head = EnvelopeHead {
+        id: wire.id.take().ok_or_else(|| lacks("id"))?,
+        kind: wire.kind.take().ok_or_else(|| lacks("kind"))?,
+        queue: wire.queue.take().ok_or_else(|| lacks("queue"))?,
+        priority: wire.priority,
+        enqueued_at: (wire.enqueued_at.map(Timestamp::from_micros))
+            .ok_or_else(|| lacks("enqueued_at"))?,
+        due_at: (wire.due_at.map(Timestamp::from_micros)).ok_or_else(|| lacks("due_at"))?,
+    };
+    assemble(head, wire)
+}
+
+/// Reads what [`encode_rest`] has written, as [`decode_envelope`] does. What it says of the head does not
+/// count.
+pub fn decode_rest(head: EnvelopeHead, bytes: &[u8]) -> Result<Envelope> {
+    assemble(head, read(bytes)?)
+}
+
+fn corrupt(why: String) -> Error {
+    Error::new(ErrorKind::Corrupt, "decode", format!("the envelope {why}"))
+}
+
+fn read(bytes: &[u8]) -> Result<Wire<'_>> {
     let unknown = |v: u32| {
         corrupt(format!(
             "has version {v}; this build reads version {VERSION}"
@@ -152,9 +212,13 @@ pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope> {
             Ok(_) | Err(_) => corrupt(format!("cannot be read: {e}")),
         }
     })?;
-    if wire.v != VERSION {
-        return Err(unknown(wire.v));
+    match wire.v {
+        VERSION => Ok(wire),
+        other => Err(unknown(other)),
     }
+}
+
+fn assemble(head: EnvelopeHead, wire: Wire<'_>) -> Result<Envelope> {
     let content_type = match &wire.content_type {
         Some(text) => ContentType::new(text)?,
         None => ContentType::json(),
@@ -171,14 +235,14 @@ pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope> {
         (Some(_), Some(_)) => return Err(corrupt("has two payloads".into())),
     };
     Ok(Envelope {
-        id: wire.id,
-        kind: wire.kind,
-        queue: wire.queue,
+        id: head.id,
+        kind: head.kind,
+        queue: head.queue,
         payload,
         headers: wire.headers.into_owned(),
-        priority: wire.priority,
-        enqueued_at: Timestamp::from_micros(wire.enqueued_at),
-        due_at: Timestamp::from_micros(wire.due_at),
+        priority: head.priority,
+        enqueued_at: head.enqueued_at,
+        due_at: head.due_at,
         key: wire.key.map(Cow::into_owned),
         retry: wire.retry.into_owned(),
         timeout: Duration::from_micros(wire.timeout_us),

@@ -14,9 +14,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidemill_shared::schedule::{Misfire, Overlap};
 use tidemill_shared::{
-    ContentType, Envelope, ErrorKind, Jitter, Key, KeyClaim, KeyFate, Kind, Origin, Payload,
-    Priority, QueueName, RetryPolicy, ScheduleId, TaskId, Timestamp, decode_envelope,
-    encode_envelope,
+    ContentType, Envelope, EnvelopeHead, ErrorKind, Jitter, Key, KeyClaim, KeyFate, Kind, Origin,
+    Payload, Priority, QueueName, RetryPolicy, ScheduleId, TaskId, Timestamp, decode_envelope,
+    decode_rest, encode_envelope, encode_rest,
 };
 
 const MINIMAL: &[u8] = include_bytes!("golden/envelope-minimal.json");
@@ -101,6 +101,28 @@ fn an_old_reader_form_is_what_the_writer_writes() {
 fn what_an_old_writer_wrote_is_read() {
     for (envelope, golden) in [(minimal(), MINIMAL), (full(), FULL), (bytes(), BYTES)] {
         assert_eq!(decode_envelope(golden).unwrap(), envelope);
+    }
+}
+
+#[test]
+fn a_head_and_the_rest_are_the_envelope() {
+    for envelope in [minimal(), full(), bytes()] {
+        let rest = encode_rest(&envelope).unwrap();
+        assert!(!text(&rest).contains(envelope.id.as_str()));
+        let head = EnvelopeHead {
+            id: envelope.id.clone(),
+            kind: envelope.kind.clone(),
+            queue: envelope.queue.clone(),
+            priority: envelope.priority,
+            enqueued_at: envelope.enqueued_at,
+            due_at: envelope.due_at,
+        };
+        assert_eq!(decode_rest(head.clone(), &rest).unwrap(), envelope);
+        // Also where the line is whole.
+        let whole = encode_envelope(&envelope).unwrap();
+        assert_eq!(decode_rest(head, &whole).unwrap(), envelope);
+        let error = decode_envelope(&rest).unwrap_err();
+        assert!(error.to_string().contains("missing field `id`"), "{error}");
     }
 }
 

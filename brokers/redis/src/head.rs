@@ -1,6 +1,6 @@
-//! The record of a task: its envelope, behind a head that repeats what scripts need of it.
+//! The record of a task: a head with what scripts need of its envelope, and the rest of it.
 //!
-//! `head NEWLINE envelope`. The fields of the head are separated by TABs, which no name and no key contains:
+//! `head NEWLINE rest`, the rest being the wire form without what the head of every task has. The fields of the head are separated by TABs, which no name and no key contains:
 //!
 //! `flag queue priority due enqueued retention crash-limit kind`, and with the flag `x`
 //! `key-ttl key-fate key schedule instant revision overlap misfire catch-up`, empty where there is none.
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tidemill_shared::schedule::{Misfire, Overlap};
 use tidemill_shared::{
-    Envelope, Error, ErrorKind, KeyFate, Kind, Payload, Priority, QueueName, Result, TaskId,
-    Timestamp, decode_envelope, encode_envelope,
+    Envelope, EnvelopeHead, Error, ErrorKind, KeyFate, Kind, Payload, Priority, QueueName, Result,
+    TaskId, Timestamp, decode_envelope, decode_rest, encode_rest,
 };
 
 /// Scripts count in doubles, which are exact up to here; a time of 285 years.
@@ -20,7 +20,7 @@ const LONGEST: u64 = 1 << 53;
 
 /// Writes the record of an envelope.
 pub(crate) fn encode_record(envelope: &Envelope) -> Result<Vec<u8>> {
-    let body = encode_envelope(envelope)?;
+    let body = encode_rest(envelope)?;
     let mut record = head(envelope).into_bytes();
     record.reserve_exact(body.len() + 1);
     record.push(b'\n');
@@ -136,33 +136,52 @@ impl<'a> Stored<'a> {
     }
 
     /// The envelope, if it can be read.
-    pub(crate) fn envelope(&self) -> Result<Envelope> {
-        decode_envelope(self.body)
+    pub(crate) fn envelope(&self, id: &TaskId) -> Result<Envelope> {
+        match self.head_of(id) {
+            Some(head) => decode_rest(head?, self.body),
+            // Somebody else wrote it, and may have written it whole.
+            None => decode_envelope(self.body),
+        }
     }
 
     /// The envelope; one that cannot be read is shown by its head, with its bytes as payload.
     pub(crate) fn envelope_or_bytes(&self, id: &TaskId) -> Result<Envelope> {
-        if let Ok(envelope) = self.envelope() {
+        if let Ok(envelope) = self.envelope(id) {
             return Ok(envelope);
         }
-        let number = |at: usize| self.field(at).and_then(|text| text.parse().ok());
-        let kind = Kind::new(self.field(7).unwrap_or("undecodable"))?;
-        let enqueued_at = Timestamp::from_micros(number(4).unwrap_or_default());
         let payload = Payload::bytes(self.body);
-        let mut envelope = Envelope::new(id.clone(), kind, payload, enqueued_at);
-        if let Some(queue) = self.field(1) {
-            envelope.queue = QueueName::new(queue)?;
-        }
-        envelope.priority = Priority::new(number(2).unwrap_or(5))?;
-        envelope.due_at = Timestamp::from_micros(number(3).unwrap_or_default());
+        let Some(head) = self.head_of(id) else {
+            let kind = Kind::new("undecodable")?;
+            let since = Timestamp::from_micros(0);
+            return Ok(Envelope::new(id.clone(), kind, payload, since));
+        };
+        let head = head?;
+        let mut envelope = Envelope::new(head.id, head.kind, payload, head.enqueued_at);
+        envelope.queue = head.queue;
+        envelope.priority = head.priority;
+        envelope.due_at = head.due_at;
         Ok(envelope)
     }
 
-    fn field(&self, at: usize) -> Option<&'a str> {
-        self.head?.split('\t').nth(at)
+    fn head_of(&self, id: &TaskId) -> Option<Result<EnvelopeHead>> {
+        let mut fields = self.head?.split('\t').skip(1);
+        let mut next = || fields.next().unwrap_or_default();
+        let (queue, priority, due_at, enqueued_at) = (next(), next(), next(), next());
+        let (_retention, _crash_limit, kind) = (next(), next(), next());
+        let instant = |text: &str| Timestamp::from_micros(text.parse().unwrap_or_default());
+        let read = || {
+            Ok(EnvelopeHead {
+                id: id.clone(),
+                kind: Kind::new(kind)?,
+                queue: QueueName::new(queue)?,
+                priority: Priority::new(priority.parse().unwrap_or(5))?,
+                enqueued_at: instant(enqueued_at),
+                due_at: instant(due_at),
+            })
+        };
+        Some(read())
     }
 }
-
 /// An answer that makes no sense: somebody else has written to these keys, or it is a fault of ours.
 pub(crate) fn nonsense(operation: &'static str) -> Error {
     Error::new(
@@ -211,7 +230,10 @@ mod tests {
     fn a_stored_record_reads_back() {
         let envelope = envelope();
         let stored = encode_record(&envelope).unwrap();
-        assert_eq!(Stored::read(&stored).envelope().unwrap(), envelope);
+        assert_eq!(
+            Stored::read(&stored).envelope(&envelope.id).unwrap(),
+            envelope
+        );
     }
 
     #[test]

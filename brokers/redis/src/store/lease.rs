@@ -130,7 +130,7 @@ impl RedisStore {
                 numbers: &numbers,
                 expires_at: now + demand.ttl,
             };
-            match stored.envelope() {
+            match stored.envelope(&place.task) {
                 Ok(envelope) => grants.leases.push(place.lease(envelope, &demand.worker)?),
                 Err(error) => {
                     let envelope = stored.envelope_or_bytes(&place.task)?;
