@@ -32,6 +32,10 @@ mod worker;
 
 use std::process::ExitCode;
 
+/// A task is allocated on one thread and freed on another, which the allocator of most systems is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     run::main(std::env::args_os())
 }
