@@ -82,7 +82,7 @@ impl Settings {
         let synchronous = self.synchronous.as_str();
         let url = format!("sqlite:{}?synchronous={synchronous}", model.display());
         let connection = tidemill::connect(&url).await?;
-        let envelopes = load::envelopes(0..self.tasks)?;
+        let envelopes = load::envelopes(0..self.tasks, load::PAYLOAD)?;
         let rows = envelopes
             .iter()
             .map(|envelope| {

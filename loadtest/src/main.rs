@@ -10,6 +10,7 @@
 
 mod compare;
 mod floor;
+mod outage;
 mod pipeline;
 mod report;
 mod scenario;
@@ -42,6 +43,11 @@ enum Command {
     Compare(compare::Settings),
     /// Alternates a worker on Redis with a bare pipeline of the same scripts, and prints the ratio.
     Pipeline(pipeline::Settings),
+    /// Kills a Redis of its own under load, and starts it again.
+    Outage(outage::Settings),
+    /// The other process of `run --scenario crash`; not for people.
+    #[command(hide = true)]
+    Holder(scenario::Holder),
     /// The other process of `run --scenario latency --across-processes`; not for people.
     #[command(hide = true)]
     Responder(scenario::Responder),
@@ -53,6 +59,8 @@ async fn main() -> ExitCode {
         Command::Run(settings) => settings.run().await,
         Command::Compare(settings) => settings.run().await,
         Command::Pipeline(settings) => settings.run().await,
+        Command::Outage(settings) => settings.run().await,
+        Command::Holder(holder) => holder.run().await,
         Command::Responder(responder) => responder.run().await,
     };
     match outcome {

@@ -53,7 +53,7 @@ impl Settings {
         for _ in 0..self.turns.max(1) {
             let before = cpu(&mut server).await?;
             let start = Instant::now();
-            fill(&connection, load::envelopes(0..self.tasks)?).await?;
+            fill(&connection, load::envelopes(0..self.tasks, load::PAYLOAD)?).await?;
             enqueued.push(start.elapsed());
             let filled = cpu(&mut server).await?;
             worker.push(drain::timed(&connection, self.tasks, self.concurrency).await?);
@@ -63,7 +63,7 @@ impl Settings {
             if waiting(&connection).await? > 0 {
                 return Err("the worker left tasks behind".into());
             }
-            fill(&connection, load::envelopes(0..self.tasks)?).await?;
+            fill(&connection, load::envelopes(0..self.tasks, load::PAYLOAD)?).await?;
             pipeline.push(bare(&server, self.tasks, self.concurrency).await?);
             if waiting(&connection).await? > 0 {
                 return Err("the pipeline left tasks behind".into());

@@ -1,5 +1,6 @@
 //! One scenario on one store.
 
+mod crash;
 mod delayed;
 pub(crate) mod drain;
 mod enqueue;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tidemill::{Connection, QueueName, SystemClock};
 
-pub(crate) use self::load::fill;
-use self::load::{Load, worker};
+pub(crate) use self::load::{Load, fill, worker};
+pub(crate) use crash::Holder;
 pub(crate) use latency::Responder;
 pub(crate) use lifecycle::cycle;
 
@@ -40,6 +41,9 @@ enum Scenario {
     Burst,
     /// Tasks enqueued at a fixed rate, whatever the answers take; measured from the planned instant.
     Steady,
+    /// A worker in a process of its own is killed while it runs all of them: how long until another runs
+    /// the last one again.
+    Crash,
 }
 
 /// What is done, to which store, and how much of it.
@@ -60,6 +64,9 @@ pub(crate) struct Settings {
     /// enqueue: tasks per call; lifecycle: tasks per batch.
     #[arg(long, default_value_t = 1)]
     batch: usize,
+    /// Bytes of payload of a task.
+    #[arg(long, default_value_t = load::PAYLOAD)]
+    payload: usize,
     /// drain, steady, delayed, burst: how many handlers at once.
     #[arg(long, default_value_t = 256)]
     concurrency: usize,
@@ -69,6 +76,9 @@ pub(crate) struct Settings {
     /// delayed: the time over which the due instants are spread.
     #[arg(long, default_value = "10s", value_parser = tidemill::parse_duration)]
     over: Duration,
+    /// crash: the time to live of a lease.
+    #[arg(long, default_value = "10s", value_parser = tidemill::parse_duration)]
+    lease: Duration,
     /// latency: the worker is a process of its own.
     #[arg(long)]
     across_processes: bool,
@@ -88,6 +98,7 @@ impl Settings {
             Scenario::Latency => latency::run(self, &connection).await?,
             Scenario::Delayed => delayed::spread(self, &connection).await?,
             Scenario::Burst => delayed::burst(self, &connection).await?,
+            Scenario::Crash => crash::run(self, &connection).await?,
             Scenario::Steady => steady::run(self, &connection).await?,
         };
         let left = waiting(&connection).await?;
@@ -109,7 +120,8 @@ impl Settings {
         let mut report = Report::new(scenario, title.to_owned());
         report
             .fact("store", self.store())
-            .fact("tasks", self.tasks as u64);
+            .fact("tasks", self.tasks as u64)
+            .fact("payload", self.payload as u64);
         report
     }
 

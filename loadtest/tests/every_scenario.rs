@@ -74,6 +74,34 @@ fn a_steady_rate_is_offered() {
 }
 
 #[test]
+fn a_killed_workers_tasks_run_again() {
+    let found = run("crash", &["--tasks", "20", "--lease", "1s"]);
+    assert!(found["last_again_after_ms"].as_u64().unwrap() > 0);
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`cargo xtask test` says where, as a test has no arguments"
+)]
+fn a_redis_that_is_killed_loses_nothing_that_was_acknowledged() {
+    let server = std::env::var("TIDEMILL_TEST_REDIS_SERVER");
+    let server = server.unwrap_or_else(|_| "redis-server".into());
+    let load = ["--rate", "200", "--over", "6s", "--away", "200ms"];
+    let found = last_line(&loadtest(
+        &[&["outage", "--server", &server], &load[..]].concat(),
+    ));
+    assert!(found["acknowledged"].as_u64().unwrap() > 200, "{found}");
+    assert_eq!(found["acknowledged_and_lost"], 0);
+}
+
+#[test]
+fn a_payload_has_the_size_that_is_asked_for() {
+    let found = run("drain", &["--tasks", "50", "--payload", "1024"]);
+    assert_eq!(found["payload"], 1_024);
+}
+
+#[test]
 fn the_store_is_compared_with_its_floor() {
     let found = last_line(&loadtest(&[
         "compare", "--tasks", "200", "--batch", "64", "--turns", "1",

@@ -195,7 +195,7 @@ pub fn decode_rest(head: EnvelopeHead, bytes: &[u8]) -> Result<Envelope> {
     assemble(head, read(bytes)?)
 }
 
-fn corrupt(why: String) -> Error {
+fn corrupt(why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Corrupt, "decode", format!("the envelope {why}"))
 }
 
@@ -232,7 +232,7 @@ fn assemble(head: EnvelopeHead, wire: Wire<'_>) -> Result<Envelope> {
             Payload::new(content_type, bytes)
         }
         (None, None) => Payload::new(content_type, *b"null"),
-        (Some(_), Some(_)) => return Err(corrupt("has two payloads".into())),
+        (Some(_), Some(_)) => return Err(corrupt("has two payloads")),
     };
     Ok(Envelope {
         id: head.id,

@@ -92,13 +92,14 @@ async fn run(
     gap: Duration,
 ) -> Result<(Durations, Duration)> {
     let watch = Watch::new(settings.tasks)?;
-    let mut envelopes = load::envelopes(0..settings.tasks)?;
+    let mut envelopes = load::envelopes(0..settings.tasks, settings.payload)?;
     // Due late enough that all of them are in the store before the first one is due.
     let lead = Duration::from_secs(2) + Duration::from_micros(20) * u32::try_from(settings.tasks)?;
     let first = now() + lead;
     for (number, envelope) in envelopes.iter_mut().enumerate() {
         envelope.due_at = first + gap * u32::try_from(number)?;
-        envelope.payload = tidemill::Payload::json(&Load::new(number, envelope.due_at))?;
+        envelope.payload =
+            tidemill::Payload::json(&Load::new(number, envelope.due_at, settings.payload))?;
     }
     fill(connection, envelopes).await?;
     if now() > first {

@@ -17,7 +17,11 @@ async fn nothing(task: Load, run: Run<Tally>) -> TaskResult {
 }
 
 pub(super) async fn run(settings: &Settings, connection: &Connection) -> Result<Report> {
-    fill(connection, load::envelopes(0..settings.tasks)?).await?;
+    fill(
+        connection,
+        load::envelopes(0..settings.tasks, settings.payload)?,
+    )
+    .await?;
     let took = timed(connection, settings.tasks, settings.concurrency).await?;
     let mut report = settings.report(
         "drain",

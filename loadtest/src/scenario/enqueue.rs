@@ -16,7 +16,7 @@ pub(super) async fn run(settings: &Settings, connection: &Connection) -> Result<
     let start = Instant::now();
     for caller in 0..callers {
         let numbers = tasks * caller / callers..tasks * (caller + 1) / callers;
-        running.spawn(call(client.clone(), numbers, batch));
+        running.spawn(call(client.clone(), numbers, batch, settings.payload));
     }
     let mut calls = Durations::new()?;
     while let Some(caller) = running.join_next().await {
@@ -31,12 +31,21 @@ pub(super) async fn run(settings: &Settings, connection: &Connection) -> Result<
     Ok(report)
 }
 
-async fn call(client: Client, numbers: std::ops::Range<usize>, batch: usize) -> Result<Durations> {
+async fn call(
+    client: Client,
+    numbers: std::ops::Range<usize>,
+    batch: usize,
+    payload: usize,
+) -> Result<Durations> {
     let mut calls = Durations::new()?;
     let mut next = numbers.start;
     while next < numbers.end {
         let upto = (next + batch).min(numbers.end);
-        let one = |number| client.enqueue(Load::new(number, now())).queue(QUEUE);
+        let one = |number| {
+            client
+                .enqueue(Load::new(number, now(), payload))
+                .queue(QUEUE)
+        };
         let start = Instant::now();
         if batch == 1 {
             one(next).await?;

@@ -106,7 +106,7 @@ async fn measure(
         tokio::time::sleep(Duration::from_millis(3)).await;
         let planned = now();
         client
-            .enqueue(Load::new(number, planned))
+            .enqueue(Load::new(number, planned, settings.payload))
             .queue(QUEUE)
             .await?;
         let start = tokio::time::timeout(PATIENCE, next()).await?;

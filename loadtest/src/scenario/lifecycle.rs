@@ -14,7 +14,7 @@ use crate::scenario::{QUEUE, Settings, fill, load};
 
 pub(super) async fn run(settings: &Settings, connection: &Connection) -> Result<Report> {
     let batch = settings.batch.max(1);
-    let envelopes = load::envelopes(0..settings.tasks)?;
+    let envelopes = load::envelopes(0..settings.tasks, settings.payload)?;
     let start = Instant::now();
     cycle(connection, envelopes, batch).await?;
     let took = start.elapsed();

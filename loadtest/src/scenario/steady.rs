@@ -64,7 +64,9 @@ async fn offer(settings: &Settings, connection: &Connection) -> Result<Duration>
                 format!("{MOST_UNDER_WAY} enqueues are under way: the rate is too high").into(),
             );
         }
-        let enqueue = client.enqueue(Load::new(number, planned)).queue(QUEUE);
+        let enqueue = client
+            .enqueue(Load::new(number, planned, settings.payload))
+            .queue(QUEUE);
         running.spawn(enqueue.into_future());
     }
     while let Some(enqueued) = running.join_next().await {
