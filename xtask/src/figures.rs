@@ -92,9 +92,21 @@ const SECTIONS: &[Section] = &[
         commands: &[
             "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario drain --tasks 300000",
             "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario drain --tasks 300000 --concurrency 1024",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario drain --tasks 300000 --payload 1024",
             "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario enqueue --tasks 50000 --callers 1",
             "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario enqueue --tasks 300000 --callers 64",
             "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario enqueue --tasks 400000 --batch 256",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario enqueue --tasks 400000 --batch 256 --callers 4",
+        ],
+    },
+    Section {
+        title: "Redis: losing a worker, losing the server",
+        about: "A worker is killed with SIGKILL while it runs a thousand tasks; another, which was there before, has run the last of them \
+                again after the lease and the time for them all. Then a server of the measurement's own, `appendfsync everysec`, is killed \
+                and started again under a fixed rate; it is quiet again when the last task has started that started more than 100 ms late.",
+        commands: &[
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario crash --tasks 1000 --lease 10s",
+            "tidemill-loadtest outage --rate 2000 --over 30s --away 1s",
         ],
     },
     Section {

@@ -1,6 +1,6 @@
 -- A task: what was enqueued, and the state that it is in.
 --
--- {prefix}tasks    HASH id → "head NEWLINE envelope", as it came; the head repeats what scripts need of it
+-- {prefix}tasks    HASH id → "head NEWLINE rest", as it came; the head has what scripts need of the envelope
 -- {prefix}states   HASH id → the state: a letter, for an active task its proof and a NEWLINE, then a
 --                  MessagePack map of what differs from the default. A plain task, with neither key, origin nor
 --                  retention, that has done nothing yet is written shorter: "~seq TAB priority TAB queue" while it
