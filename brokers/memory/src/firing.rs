@@ -55,7 +55,8 @@ impl State {
         if !fire.manual {
             self.schedules.advance(&fire.schedule, fire.planned_until);
         }
-        if self.fires.get(&fire.schedule, fire.scheduled_at).is_some() {
+        let on_record = self.fires.get(&fire.schedule, fire.scheduled_at);
+        if on_record.is_some_and(|record| !fire.makes_up_for(record.outcome)) {
             return (FireOutcome::Duplicate, None);
         }
         let mut record = FireRecord {

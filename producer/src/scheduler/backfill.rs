@@ -20,12 +20,13 @@ const PAGE: usize = 1_000;
 /// How long stores keep fires after their instants.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
-/// A past range of a schedule whose fires are to be enqueued where none is on record.
+/// A past range of a schedule whose fires are to be enqueued where none is on record, or where it is
+/// on record as missed.
 ///
 /// The instants are those of the schedule as it stands now, its bounds but for the limit included.
 /// Each fire has its own identity (schedule and instant), so that repeating a backfill, also one that
-/// failed on the way, does nothing twice. An instant that is on record, also as skipped or missed,
-/// stays what it is.
+/// failed on the way, does nothing twice. An instant that is on record as enqueued or skipped stays
+/// what it is.
 ///
 /// ```no_run
 /// # async fn run(connection: tidemill_shared::Connection) -> tidemill_shared::Result<()> {
@@ -178,7 +179,7 @@ impl Backfill {
         Ok(missing)
     }
 
-    /// The instants of the range that are on record.
+    /// The instants of the range that are on record, but for those that were missed.
     async fn on_record(&self, connection: &Connection) -> Result<HashSet<Timestamp>> {
         let (mut found, mut cursor) = (HashSet::new(), None);
         loop {
@@ -188,7 +189,11 @@ impl Backfill {
                 .items
                 .last()
                 .is_some_and(|fire| fire.scheduled_at < self.from);
-            let instants = page.items.iter().map(|fire| fire.scheduled_at);
+            let kept = page
+                .items
+                .iter()
+                .filter(|fire| fire.outcome != FireOutcome::Missed);
+            let instants = kept.map(|fire| fire.scheduled_at);
             found.extend(instants.filter(|at| (self.from..self.until).contains(at)));
             cursor = page.next.filter(|_| !is_past_range);
             if cursor.is_none() {

@@ -119,16 +119,31 @@ async fn bounds_but_for_the_limit_and_the_clock_of_the_zone_hold_for_a_backfill(
 }
 
 #[tokio::test]
-async fn what_is_on_record_as_missed_or_enqueued_stays_what_it_is() {
+async fn what_was_missed_is_made_up_for_once_and_what_was_enqueued_stays() {
     let scene = scene(json!({ "every": "1m" })).await;
     let producer = scene.start("one");
     // With fire_once the instants until now are missed, but for the latest.
     scene.settled("beat", at("2026-01-01T01:01:00Z")).await;
     producer.stop().await;
-    let range = backfill("00:10:00", "01:00:00");
-    assert_eq!(range.missing(&scene.connection).await.unwrap(), []);
-    assert_eq!(range.run(&scene.connection).await.unwrap(), []);
     assert_eq!(scene.instants("beat", FireOutcome::Missed).await.len(), 59);
+    let range = backfill("00:58:00", "01:00:00");
+    let missed = minutes(58..60);
+    assert_eq!(range.missing(&scene.connection).await.unwrap(), missed);
+    let done = range.run(&scene.connection).await.unwrap();
+    let instants: Vec<_> = done.iter().map(|fire| fire.scheduled_at).collect();
+    assert_eq!(instants, missed);
+    assert!(
+        done.iter()
+            .all(|fire| fire.outcome == FireOutcome::Enqueued)
+    );
+    assert_eq!(scene.instants("beat", FireOutcome::Missed).await.len(), 57);
+    assert_eq!(range.run(&scene.connection).await.unwrap(), []);
+    // A producer that comes again finds them on record, and so stays every instant one task.
+    let tasks = scene.tasks("beat").await.len();
+    let producer = scene.start("two");
+    scene.settled("beat", at("2026-01-01T01:01:00Z")).await;
+    producer.stop().await;
+    assert_eq!(scene.tasks("beat").await.len(), tasks);
 }
 
 #[tokio::test]

@@ -58,6 +58,15 @@ pub struct PlannedFire {
     pub manual: bool,
 }
 
+impl PlannedFire {
+    /// Whether it may take the place of what is on record for its instant: a fire by hand makes up
+    /// for one that was missed. All else stays on record, and makes it a duplicate.
+    #[must_use]
+    pub fn makes_up_for(&self, on_record: FireOutcome) -> bool {
+        self.manual && self.task.is_ok() && on_record == FireOutcome::Missed
+    }
+}
+
 /// A fire on record. It outlives its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FireRecord {
@@ -93,7 +102,7 @@ pub trait Fires: Send + Sync + 'static {
     /// Records fires, and puts their tasks into the broker, each in one atomic step: insert the task
     /// if (schedule, instant) is not on record, record the fire, advance the cursor. Answers match
     /// the batch: `Enqueued`, `Skipped` and `Missed` are now on record; `Duplicate` was on record
-    /// before; `Refused` when the term's epoch is not the current one, the revision is not the
+    /// before, unless the fire [makes up](PlannedFire::makes_up_for) for it; `Refused` when the term's epoch is not the current one, the revision is not the
     /// current one, or the schedule is gone or, for a fire that is not manual, paused.
     async fn record_fires(
         &self,

@@ -122,6 +122,61 @@ pub(crate) async fn missed_and_skipped_instants_are_on_record(scene: &Scene) {
     assert_eq!(record.fire_count, 0);
 }
 
+/// Behaviour 62. Behaviour 67.
+pub(crate) async fn a_missed_instant_can_be_made_up_for_by_hand_once(scene: &Scene) {
+    let plan = scene.plan(schedule("a")).await;
+    let (missed, skipped) = (scene.after(seconds(60)), scene.after(seconds(120)));
+    let idle = |at, outcome| PlannedFire {
+        task: Err((outcome, "nothing was up".into())),
+        ..plan.fire(at, scene.now())
+    };
+    let batch = vec![
+        idle(missed, FireOutcome::Missed),
+        idle(skipped, FireOutcome::Skipped),
+    ];
+    scene.record_fires(Some(&plan.term), batch).await;
+    scene.advance(seconds(180));
+    let by_hand = |at| PlannedFire {
+        manual: true,
+        ..plan.fire(at, scene.now())
+    };
+    // A producer that plans it again stands before what is on record.
+    assert_eq!(scene.fire(&plan, missed).await, FireOutcome::Duplicate);
+    let outcomes = scene
+        .record_fires(
+            None,
+            vec![by_hand(missed), by_hand(missed), by_hand(skipped)],
+        )
+        .await;
+    let once = [
+        FireOutcome::Enqueued,
+        FireOutcome::Duplicate,
+        FireOutcome::Duplicate,
+    ];
+    assert_eq!(outcomes, once);
+    let again = scene.record_fires(None, vec![by_hand(missed)]).await;
+    assert_eq!(again, [FireOutcome::Duplicate]);
+    assert_eq!(scene.fire(&plan, missed).await, FireOutcome::Duplicate);
+    let lease = scene.take(&plan.task(missed)).await;
+    scene.end(&lease, ack(), State::Completed).await;
+    let fires = scene.fires("a").await;
+    let seen: Vec<_> = fires
+        .iter()
+        .map(|fire| (fire.scheduled_at, fire.outcome, fire.manual, fire.ended))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (missed, FireOutcome::Enqueued, true, Some(State::Completed)),
+            (skipped, FireOutcome::Skipped, false, None),
+        ]
+    );
+    assert_eq!(fires[0].reason, None);
+    assert_eq!(fires[0].task, Some(id(&plan.task(missed))));
+    let record = scene.schedule("a").await.expect("it is there");
+    assert_eq!((record.planned_until, record.fire_count), (skipped, 1));
+}
+
 /// Behaviour 66.
 pub(crate) async fn a_manual_fire_leaves_the_calendar_intact(scene: &Scene) {
     let plan = scene.plan(schedule("a")).await;

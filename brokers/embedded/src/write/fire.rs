@@ -67,7 +67,9 @@ fn record_one(
     if !plan.manual {
         advance(tx, &plan.schedule, plan.planned_until)?;
     }
-    if on_record(tx, &plan.schedule, plan.scheduled_at)?.is_some() {
+    if on_record(tx, &plan.schedule, plan.scheduled_at)?
+        .is_some_and(|outcome| !plan.makes_up_for(outcome))
+    {
         return Ok((FireOutcome::Duplicate, None));
     }
     let mut added = None;
@@ -104,7 +106,7 @@ fn record_one(
         .filter(|_| outcome == FireOutcome::Enqueued);
     tx.conn
         .prepare_cached(concat!(
-            "INSERT INTO fire (ns, schedule, scheduled_at, revision, outcome, reason, task, ",
+            "INSERT OR REPLACE INTO fire (ns, schedule, scheduled_at, revision, outcome, reason, task, ",
             "enqueued_at, count, manual) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
         ))?
         .execute(params![

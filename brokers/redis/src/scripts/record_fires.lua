@@ -9,7 +9,9 @@ local is_leading = holder ~= '' and current_epoch == epoch and leader == holder
 local answers, added = {}, {}
 
 local function record(schedule, id, instant, fire, task_id, envelope)
-  if call('HEXISTS', fire_records_key(id), int(instant)) == 1 then return 'd' end
+  local on_record = fire_of(id, instant)
+  -- A fire by hand makes up for one that was missed.
+  if on_record and not (fire.manual and task_id and on_record.outcome == 'm') then return 'd' end
   if task_id then
     local task, refusal = admit(task_id, envelope)
     if task then
