@@ -9,6 +9,7 @@ mod leadership;
 mod logs;
 mod presence;
 mod schedules;
+mod shard;
 mod steps;
 
 pub use completions::Completions;
@@ -17,6 +18,7 @@ pub use leadership::{Leadership, Term};
 pub use logs::{LogLine, LogPage, LogStream, Logs};
 pub use presence::{Presence, PresenceRecord, Role};
 pub use schedules::{Applied, ScheduleRecord, Schedules, SourceName};
+pub use shard::Shard;
 pub use steps::{StepClaim, Steps};
 
 /// All that is remembered about work.

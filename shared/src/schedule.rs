@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use bounds::{Bounded, Bounds};
 pub use cron::{ClockChange, CronExpr};
 pub use excluded_dates::ExcludedDates;
+pub(crate) use fire::stable_hash;
 pub use fire::{fire_due_at, fire_task_id};
 pub use recurrence::{Interval, Recurrence};
 pub use zone::Zone;

@@ -245,6 +245,8 @@ macro_rules! __cases {
                 a_lapsed_lead_that_nobody_took_keeps_its_epoch;
                 resigning_frees_the_lead_at_once;
                 shards_are_led_apart;
+                a_term_is_good_for_the_schedules_of_its_shard_alone;
+                schedules_are_divided_in_one_way_at_a_time;
                 the_epoch_outlives_every_lease;
             }
             fires {

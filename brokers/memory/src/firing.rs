@@ -21,11 +21,11 @@ impl State {
         for envelope in planned.iter().filter_map(|fire| fire.task.as_ref().ok()) {
             envelope.check(MAX_PAYLOAD)?;
         }
-        let is_leading = term.is_some_and(|term| self.leadership.is_current(term));
+        let term = term.filter(|term| self.leadership.is_current(term, now));
         let mut answers = Vec::with_capacity(planned.len());
         let mut enqueued = Vec::new();
         for fire in planned {
-            let may = fire.manual || is_leading;
+            let may = fire.manual || term.is_some_and(|term| term.covers(&fire.schedule));
             let identity = (fire.schedule.clone(), fire.scheduled_at);
             let (outcome, seq) = if may && self.schedules.may_fire(&fire) {
                 self.record_fire(fire, now)

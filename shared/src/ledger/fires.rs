@@ -102,8 +102,8 @@ pub trait Fires: Send + Sync + 'static {
     /// Records fires, and puts their tasks into the broker, each in one atomic step: insert the task
     /// if (schedule, instant) is not on record, record the fire, advance the cursor. Answers match
     /// the batch: `Enqueued`, `Skipped` and `Missed` are now on record; `Duplicate` was on record
-    /// before, unless the fire [makes up](PlannedFire::makes_up_for) for it; `Refused` when the term's epoch is not the current one, the revision is not the
-    /// current one, or the schedule is gone or, for a fire that is not manual, paused.
+    /// before, unless the fire [makes up](PlannedFire::makes_up_for) for it; `Refused` when the term's epoch is not the current one or its shard not that of the
+    /// schedule, the revision is not the current one, or the schedule is gone or, for a fire that is not manual, paused.
     async fn record_fires(
         &self,
         term: Option<&Term>,

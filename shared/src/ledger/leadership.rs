@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Result, Timestamp, WorkerId};
+use crate::ledger::Shard;
+use crate::{Result, ScheduleId, Timestamp, WorkerId};
 
 /// A term of leadership over a shard of the schedules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
-    /// The shard.
+    /// The [key](Shard::key) of the shard.
     pub shard: u32,
     /// Who leads.
     pub holder: WorkerId,
@@ -19,12 +20,24 @@ pub struct Term {
     pub until: Timestamp,
 }
 
+impl Term {
+    /// Whether it is a term over the shard that this schedule belongs to.
+    #[must_use]
+    pub fn covers(&self, schedule: &ScheduleId) -> bool {
+        Shard::of_key(self.shard).holds(schedule)
+    }
+}
+
 /// Leases on shards of the schedules, with fencing epochs. The lease saves work; the epoch and the
 /// fire's identity make a fire exact even when two producers both believe that they lead.
+///
+/// Shards are named by their [keys](Shard::key). Only one division of the schedules is led at a time:
+/// a term counts for nothing while a shard of another division is led.
 #[async_trait]
 pub trait Leadership: Send + Sync + 'static {
     /// Takes or renews the lead. `None` while somebody else holds it. Renewing keeps the epoch, as
-    /// does taking it back after it lapsed when nobody else held it since.
+    /// does taking it back after it lapsed when nobody else held it since. Refused with
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) while a shard of another division is held.
     async fn lead(&self, shard: u32, holder: &WorkerId, ttl: Duration) -> Result<Option<Term>>;
 
     /// Gives the lead up at once, if this holder has it.

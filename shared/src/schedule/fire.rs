@@ -33,6 +33,11 @@ pub fn fire_due_at(schedule: &ScheduleId, jitter: Duration, scheduled_at: Timest
     scheduled_at + Duration::from_micros(spread(seed) % window.saturating_add(1))
 }
 
+/// A hash of a text whose bits are all spread, and which never changes.
+pub(crate) fn stable_hash(text: &str) -> u64 {
+    spread(fnv1a(text.as_bytes()))
+}
+
 /// FNV-1a, 64 bits: stable across builds and machines, which the standard hasher does not promise.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

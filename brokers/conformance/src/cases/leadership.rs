@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use tidemill_shared::ledger::Term;
+use tidemill_shared::ErrorKind;
+use tidemill_shared::ledger::{FireOutcome, Shard, Term};
 
+use crate::planning::{Plan, schedule};
 use crate::scene::{Scene, TTL, millis, seconds, worker};
 
 async fn lead(scene: &Scene, shard: u32, holder: &str) -> Option<Term> {
@@ -69,10 +71,82 @@ pub(crate) async fn resigning_frees_the_lead_at_once(scene: &Scene) {
 
 /// Behaviour 60.
 pub(crate) async fn shards_are_led_apart(scene: &Scene) {
-    let first = lead(scene, 0, "one").await.expect("nobody leads");
-    let other = lead(scene, 1, "two").await.expect("nobody leads");
+    let [a, b] = halves();
+    let first = lead(scene, a.key(), "one").await.expect("nobody leads");
+    let other = lead(scene, b.key(), "two").await.expect("nobody leads");
     assert_eq!((first.epoch, other.epoch), (1, 1));
-    assert_eq!(lead(scene, 1, "one").await, None);
+    assert_eq!(lead(scene, b.key(), "one").await, None);
+    // The epoch of one does not move that of the other.
+    scene.advance(TTL * 2);
+    let moved = lead(scene, b.key(), "one").await.expect("it lapsed");
+    let kept = lead(scene, a.key(), "one").await.expect("its own");
+    assert_eq!((moved.epoch, kept.epoch), (2, 1));
+}
+
+fn halves() -> [Shard; 2] {
+    let halves = Shard::all(2).expect("there may be two");
+    halves.try_into().expect("two were asked for")
+}
+
+/// Behaviour 60.
+pub(crate) async fn a_term_is_good_for_the_schedules_of_its_shard_alone(scene: &Scene) {
+    let put = scene.ledger.put_schedule("cli", schedule("a")).await;
+    let record = put.expect("a schedule can be stored");
+    for shard in halves() {
+        let term = lead(scene, shard.key(), "one").await.expect("nobody leads");
+        let plan = Plan {
+            record: record.clone(),
+            term,
+        };
+        let expected = match shard.holds(&record.schedule.id) {
+            true => FireOutcome::Enqueued,
+            false => FireOutcome::Refused,
+        };
+        let at = scene.after(seconds(60) * (shard.number() + 1));
+        assert_eq!(scene.fire(&plan, at).await, expected);
+        let later = scene.after(seconds(60) * (shard.number() + 3));
+        // Another takes it over.
+        let resigned = scene.ledger.resign(shard.key(), &worker("one")).await;
+        resigned.expect("an answer");
+        lead(scene, shard.key(), "two").await.expect("it is free");
+        assert_eq!(scene.fire(&plan, later).await, FireOutcome::Refused);
+    }
+}
+
+/// Behaviour 60.
+pub(crate) async fn schedules_are_divided_in_one_way_at_a_time(scene: &Scene) {
+    let [a, _] = halves();
+    let put = scene.ledger.put_schedule("cli", schedule("a")).await;
+    let record = put.expect("a schedule can be stored");
+    let term = lead(scene, 0, "one").await.expect("nobody leads");
+    let whole = Plan { record, term };
+    let refused = scene.ledger.lead(a.key(), &worker("two"), TTL).await;
+    let error = refused.expect_err("the whole is led");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let told = error.to_string();
+    assert!(
+        told.contains("shards = 1") && told.contains("shards = 2"),
+        "{told}"
+    );
+    assert_eq!(
+        scene.fire(&whole, scene.after(seconds(60))).await,
+        FireOutcome::Enqueued
+    );
+    // The first to come when the lease is over divides anew, and keeps the former out.
+    scene.advance(TTL + millis(1));
+    lead(scene, a.key(), "two").await.expect("nobody leads");
+    assert_eq!(
+        scene.fire(&whole, scene.after(seconds(120))).await,
+        FireOutcome::Refused
+    );
+    let refused = scene.ledger.lead(0, &worker("one"), TTL).await;
+    let error = refused.expect_err("a half is led");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    // Resigning makes way at once, and epochs go on from where they were.
+    let resigned = scene.ledger.resign(a.key(), &worker("two")).await;
+    resigned.expect("an answer");
+    let term = lead(scene, 0, "three").await.expect("nobody leads");
+    assert_eq!(term.epoch, whole.term.epoch + 1);
 }
 
 /// Behaviour 60.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tidemill_shared::ledger::{
     Applied, Completions, FireOutcome, FireRecord, Fires, Leadership, LogLine, LogPage, Logs,
-    PlannedFire, Presence, PresenceRecord, Role, ScheduleRecord, Schedules, StepClaim, Steps, Term,
+    PlannedFire, Presence, PresenceRecord, Role, ScheduleRecord, Schedules, Shard, StepClaim,
+    Steps, Term,
 };
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{
@@ -17,8 +18,9 @@ use super::{MAX_PAGE, SqliteStore};
 use crate::query;
 use crate::reader::View;
 use crate::write::fire::{self, NewFireRecord};
+use crate::write::leadership::{self, Led};
 use crate::write::schedule::{self, NewSchedule};
-use crate::write::{completion, leadership, log, presence, step};
+use crate::write::{completion, log, presence, step};
 use crate::writer::Tx;
 
 /// The largest page of schedules.
@@ -89,7 +91,11 @@ impl Leadership for SqliteStore {
     async fn lead(&self, shard: u32, holder: &WorkerId, ttl: Duration) -> Result<Option<Term>> {
         let holder = holder.clone();
         let work = move |tx: &mut Tx<'_>| leadership::lead(tx, shard, &holder, ttl);
-        self.inner.writer.call("lead", 1, work).await
+        match self.inner.writer.call("lead", 1, work).await? {
+            Led::Here(term) => Ok(Some(term)),
+            Led::Elsewhere => Ok(None),
+            Led::DividedOtherwise(led) => Err(Shard::of_key(shard).divided_otherwise(led)),
+        }
     }
 
     async fn resign(&self, shard: u32, holder: &WorkerId) -> Result<()> {

@@ -26,14 +26,15 @@ pub(crate) fn record(
 ) -> Sql<Vec<FireOutcome>> {
     tx.take_in()?;
     let now = tx.now();
-    let leads = match term {
-        Some(term) => leadership::is_current(tx, term)?,
-        None => false,
+    let term = match term {
+        Some(term) => leadership::is_current(tx, term)?.then_some(term),
+        None => None,
     };
     let mut answers = Vec::with_capacity(fires.len());
     let mut added = Vec::new();
     for fire in fires {
         let plan = &fire.plan;
+        let leads = term.is_some_and(|term| term.covers(&plan.schedule));
         let may = (plan.manual || leads) && may_fire(tx, plan)?;
         let (outcome, task) = if may {
             record_one(tx, fire, now)?

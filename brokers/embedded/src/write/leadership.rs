@@ -3,20 +3,32 @@
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
-use tidemill_shared::ledger::Term;
+use tidemill_shared::ledger::{Shard, Term};
 use tidemill_shared::{Timestamp, WorkerId};
 
 use crate::fault::Sql;
 use crate::query;
 use crate::writer::Tx;
 
-/// Takes or renews the lead. `None` while somebody else holds it.
-pub(crate) fn lead(tx: &Tx<'_>, shard: u32, holder: &WorkerId, ttl: Duration) -> Sql<Option<Term>> {
+/// What became of trying to lead.
+#[derive(Debug)]
+pub(crate) enum Led {
+    Here(Term),
+    Elsewhere,
+    /// This shard of another division is led.
+    DividedOtherwise(Shard),
+}
+
+/// Takes or renews the lead.
+pub(crate) fn lead(tx: &Tx<'_>, shard: u32, holder: &WorkerId, ttl: Duration) -> Sql<Led> {
     let now = tx.now();
+    if let Some(led) = divided_otherwise(tx, shard)? {
+        return Ok(Led::DividedOtherwise(led));
+    }
     let epoch = match query::term(tx.conn, tx.book.ns, shard)? {
         None => 1,
         Some(term) if term.holder == *holder => term.epoch,
-        Some(term) if term.until > now => return Ok(None),
+        Some(term) if term.until > now => return Ok(Led::Elsewhere),
         Some(term) => term.epoch + 1,
     };
     let until = now + ttl;
@@ -32,12 +44,28 @@ pub(crate) fn lead(tx: &Tx<'_>, shard: u32, holder: &WorkerId, ttl: Duration) ->
             i64::try_from(epoch).unwrap_or(i64::MAX),
             until.as_micros()
         ])?;
-    Ok(Some(Term {
+    Ok(Led::Here(Term {
         shard,
         holder: holder.clone(),
         epoch,
         until,
     }))
+}
+
+/// A shard of another division that is led.
+fn divided_otherwise(tx: &Tx<'_>, shard: u32) -> Sql<Option<Shard>> {
+    let shard = Shard::of_key(shard);
+    let mut held = tx
+        .conn
+        .prepare_cached("SELECT shard FROM leader WHERE ns = ?1 AND until > ?2")?;
+    let mut rows = held.query(params![tx.book.ns, tx.now().as_micros()])?;
+    while let Some(row) = rows.next()? {
+        let led = Shard::of_key(row.get(0)?);
+        if !led.is_beside(shard) {
+            return Ok(Some(led));
+        }
+    }
+    Ok(None)
 }
 
 /// Gives the lead up. The epoch stays, so that it never shrinks.
@@ -55,7 +83,7 @@ pub(crate) fn resign(tx: &Tx<'_>, shard: u32, holder: &WorkerId) -> Sql<()> {
     Ok(())
 }
 
-/// Whether nobody has led the shard since this term.
+/// Whether nobody has led the shard since this term, and nobody leads one of another division.
 pub(crate) fn is_current(tx: &Tx<'_>, term: &Term) -> Sql<bool> {
     let found: Option<i64> = tx
         .conn
@@ -72,5 +100,5 @@ pub(crate) fn is_current(tx: &Tx<'_>, term: &Term) -> Sql<bool> {
             |row| row.get(0),
         )
         .optional()?;
-    Ok(found.is_some())
+    Ok(found.is_some() && divided_otherwise(tx, term.shard)?.is_none())
 }

@@ -1,11 +1,12 @@
 -- Records fires: the instant, its task and the cursor of its schedule in one step.
 --
 -- ARGV[2] shard, [3] epoch, [4] holder of the term, or empty; [5…] of each fire: schedule, instant, revision,
---         count, planned until, 1 when it is by hand, then T (id, record), or s or m (reason, nothing)
+--         count, planned until, t under the term, h by hand, or x
+--         when the term is not over its shard, then T (id, record), or s or m (reason, nothing)
 -- answers a letter for each: e enqueued, s skipped, m missed, d duplicate, r refused
 local shard, epoch, holder = arg(), arg(), arg()
 local current_epoch, _, leader = match(call('HGET', LEADERS, shard) or '', '^(%d+) (-?%d+) (.+)$')
-local is_leading = holder ~= '' and current_epoch == epoch and leader == holder
+local is_leading = holder ~= '' and current_epoch == epoch and leader == holder and not divided_otherwise(shard)
 local answers, added = {}, {}
 
 local function record(schedule, id, instant, fire, task_id, envelope)
@@ -36,9 +37,10 @@ while true do
   local id = arg()
   if not id then break end
   local instant, revision, count_, planned = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
-  local is_manual, kind, first, second = arg() == '1', arg(), arg(), arg()
+  local right, kind, first, second = arg(), arg(), arg(), arg()
+  local is_manual = right == 'h'
   local schedule = schedule_of(id)
-  local may = (is_manual or is_leading) and schedule and schedule.revision == revision
+  local may = (is_manual or is_leading and right == 't') and schedule and schedule.revision == revision
     and (is_manual or not schedule.paused)
   if not may then
     answers[#answers + 1] = 'r'

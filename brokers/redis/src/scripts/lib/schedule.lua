@@ -6,12 +6,24 @@
 -- {prefix}schedule-order    ZSET of ids by the number under which they were added
 -- {prefix}schedules-of:{source}  SET of ids
 -- {prefix}retired           HASH id → the last revision of a schedule that was removed: none is used again
--- {prefix}leaders           HASH shard → "epoch until holder"
+-- {prefix}leaders           HASH shard, by its key → "epoch until holder"
 local SCHEDULES, SCHEDULE_STATES = PREFIX .. 'schedules', PREFIX .. 'schedule-states'
 local SCHEDULE_ORDER, RETIRED = PREFIX .. 'schedule-order', PREFIX .. 'retired'
 local LEADERS = PREFIX .. 'leaders'
 
 local function source_key(source) return PREFIX .. 'schedules-of:' .. source end
+
+local function division(shard) return math.floor(tonumber(shard) / 65536) end
+
+-- A shard of another division that is led: it keeps all of this one out.
+local function divided_otherwise(shard)
+  if call('HLEN', LEADERS) == call('HEXISTS', LEADERS, shard) then return nil end
+  local leaders = call('HGETALL', LEADERS)
+  for i = 1, #leaders, 2 do
+    local until_ = match(leaders[i + 1], '^%d+ (-?%d+) ')
+    if division(leaders[i]) ~= division(shard) and tonumber(until_) > now then return leaders[i] end
+  end
+end
 
 local known_schedules = {}
 

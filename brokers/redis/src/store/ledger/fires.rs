@@ -33,7 +33,7 @@ impl Fires for RedisStore {
         };
         args.reserve(9 * fires.len());
         for fire in &fires {
-            push_fire(&mut args, fire)?;
+            push_fire(&mut args, term, fire)?;
         }
         let script = &SCRIPTS.record_fires;
         let answer = self.change("record fires", script, args).await?;
@@ -69,13 +69,13 @@ impl Fires for RedisStore {
     }
 }
 
-fn push_fire(args: &mut Args, fire: &PlannedFire) -> Result<()> {
+fn push_fire(args: &mut Args, term: Option<&Term>, fire: &PlannedFire) -> Result<()> {
     args.push(fire.schedule.as_str());
     args.push(fire.scheduled_at.as_micros().to_string());
     args.push(fire.revision.to_string());
     args.push(fire.count.to_string());
     args.push(fire.planned_until.as_micros().to_string());
-    args.push(if fire.manual { "1" } else { "0" });
+    args.push(right(term, fire));
     match &fire.task {
         Ok(envelope) => {
             envelope.check(MAX_PAYLOAD)?;
@@ -94,6 +94,15 @@ fn push_fire(args: &mut Args, fire: &PlannedFire) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// By what right a fire is to be recorded.
+fn right(term: Option<&Term>, fire: &PlannedFire) -> &'static str {
+    match term {
+        _ if fire.manual => "h",
+        Some(term) if term.covers(&fire.schedule) => "t",
+        _ => "x",
+    }
 }
 
 fn outcome(letter: &[u8]) -> Option<FireOutcome> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidemill_shared::ledger::{Leadership, Term};
+use tidemill_shared::ledger::{Leadership, Shard, Term};
 use tidemill_shared::{Result, WorkerId};
 
 use crate::head::micros;
@@ -39,9 +39,14 @@ fn term(operation: &'static str, shard: u32, answer: redis::Value) -> Result<Opt
     if answer.is_done() {
         return Ok(None);
     }
+    let epoch = answer.number()?;
+    if epoch == 0 {
+        let led = Shard::of_key(answer.number()?);
+        return Err(Shard::of_key(shard).divided_otherwise(led));
+    }
     Ok(Some(Term {
         shard,
-        epoch: answer.number()?,
+        epoch,
         until: answer.instant()?,
         holder: answer.text()?.try_into()?,
     }))
