@@ -23,7 +23,9 @@ fn a_plan_shows_the_difference_with_the_next_five_fires_and_changes_nothing() {
             "{plan}"
         );
         assert!(plan.contains("+ new  every 1m"), "{plan}");
-        let next = plan.lines().filter(|line| line.starts_with("    20"));
+        // The fires of the other schedules may fall on nine o'clock, too.
+        let changed = plan.lines().take_while(|line| !line.starts_with("+ new"));
+        let next = changed.filter(|line| line.starts_with("    20"));
         let tuesdays = next.filter(|line| line.contains("T09:00:00+0"));
         assert_eq!(tuesdays.count(), 5, "{plan}");
         assert!(plan.contains("    + 1 fire within 7 days: 20"), "{plan}");
