@@ -1,7 +1,7 @@
 //! `tidemill check`: what is right, what is wrong, and how to mend it.
 
 use tidemill::QueueName;
-use tidemill::ledger::{Leadership, Presence, Role, Schedules};
+use tidemill::ledger::{Presence, Role, Schedules};
 
 use crate::clean;
 use crate::context::{Context, Missing, broker_url, without_secrets};
@@ -142,14 +142,19 @@ async fn people(
         count => report.good(format!("{} alive", counted(count, "worker"))),
     }
     let stored = Schedules::schedules(ledger, None, 1).await?;
-    let leader = Leadership::leader(ledger, 0).await?;
-    match leader {
-        Some(term) => report.good(format!("producer {} leads", term.holder)),
-        None if stored.items.is_empty() => {}
-        None => report.doubt(
+    let mut producers = Presence::present(ledger, Role::Producer).await?;
+    producers.retain(|producer| producer.leader);
+    match &*producers {
+        [producer] => report.good(format!("producer {} leads", producer.id)),
+        [] if stored.items.is_empty() => {}
+        [] => report.doubt(
             "schedules are stored, but no producer leads",
             "start `tidemill producer`",
         ),
+        several => report.good(format!(
+            "{} share the lead",
+            counted(several.len(), "producer")
+        )),
     }
     Ok(())
 }

@@ -58,6 +58,7 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     let pace = ProducerSettings {
         horizon: settings.producer.horizon.or(Some(HORIZON)),
         lease: settings.producer.lease.or(Some(LEASE)),
+        shards: settings.producer.shards,
     };
     // Before anything is made or applied: who is refused has changed nothing.
     try_worker(&settings, &given, &settings.worker).await?;

@@ -35,7 +35,9 @@ pub(crate) async fn workers(args: OutputArgs, settings: Settings) -> Result<(), 
 
 /// Lists the producers.
 pub(crate) async fn producers(args: OutputArgs, settings: Settings) -> Result<(), Problem> {
-    let mut rows = Rows::new(&["ID", "HOST", "PID", "ROLE", "EPOCH", "STARTED", "VERSION"]);
+    let mut rows = Rows::new(&[
+        "ID", "HOST", "PID", "ROLE", "EPOCH", "SHARDS", "STARTED", "VERSION",
+    ]);
     let show = |producer: &PresenceRecord, rows: &mut Rows| {
         rows.add([
             producer.id.to_string(),
@@ -48,11 +50,28 @@ pub(crate) async fn producers(args: OutputArgs, settings: Settings) -> Result<()
             }
             .to_owned(),
             or_dash(producer.epoch),
+            shards(producer),
             instant(producer.started_at),
             producer.version.clone(),
         ]);
     };
     list(Role::Producer, args, settings, &mut rows, show).await
+}
+
+/// What it leads: the numbers of the shards, each with its epoch, and of how many.
+fn shards(producer: &PresenceRecord) -> String {
+    if producer.shards == 1 {
+        return or_dash(producer.leader.then_some("all"));
+    }
+    let held = producer.held.iter();
+    let held: Vec<_> = held
+        .map(|held| format!("{}@{}", held.shard, held.epoch))
+        .collect();
+    format!(
+        "{} of {}",
+        or_dash(Some(held.join(",")).filter(|held| !held.is_empty())),
+        producer.shards
+    )
 }
 
 async fn list(

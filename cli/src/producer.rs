@@ -32,6 +32,14 @@ pub(crate) struct ProducerArgs {
     /// How soon another producer takes over when this one dies, 1s to 10m [default: 10s]
     #[arg(long, value_name = "DUR", env = "TIDEMILL_PRODUCER_LEASE", value_parser = positive_duration, allow_hyphen_values = true)]
     lease: Option<Duration>,
+    /// Into how many shards the schedules are divided, which the producers share, 1 to 64; the same for all of them [default: 1]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "TIDEMILL_PRODUCER_SHARDS",
+        allow_hyphen_values = true
+    )]
+    shards: Option<u32>,
 }
 
 /// A scheduler by these settings.
@@ -47,6 +55,9 @@ pub(crate) fn scheduler(connection: &Connection, settings: &ProducerSettings) ->
     if let Some(lease) = settings.lease {
         scheduler = scheduler.lease(lease);
     }
+    if let Some(shards) = settings.shards {
+        scheduler = scheduler.shards(shards);
+    }
     scheduler
 }
 
@@ -61,6 +72,7 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     let given = ProducerSettings {
         horizon: over(args.horizon, &mut stated.horizon),
         lease: over(args.lease, &mut stated.lease),
+        shards: over(args.shards, &mut stated.shards),
     };
     // Before anything is applied: who is refused has changed nothing.
     try_producer(&settings, &given, &stated).await?;

@@ -14,14 +14,17 @@ mod nap;
 mod plan;
 mod planner;
 mod preview;
+mod share;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+use tidemill_shared::ledger::Shard;
 use tidemill_shared::{Connection, Error, ErrorKind, Result, WorkerId};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use backfill::{Backfill, BackfilledFire};
@@ -34,8 +37,8 @@ use planner::Planner;
 
 /// Turns due instants of schedules into tasks.
 ///
-/// Any number of schedulers may run on one store: one leads and the others stand by, and a fire is
-/// one task even when two believe that they lead, because its identity follows from schedule and
+/// Any number of schedulers may run on one store: one leads and the others stand by, or they share the
+/// schedules evenly when they are divided into [shards](Self::shards); and a fire is one task even when two believe that they lead, because its identity follows from schedule and
 /// instant. The leader puts fires into the broker ahead of their time, as delayed tasks, so that its
 /// death delays nothing within the horizon; a change of a schedule takes back what was put ahead.
 ///
@@ -68,6 +71,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Settings {
     horizon: Duration,
     lease: Duration,
+    shards: u32,
     identity: WorkerId,
     host: String,
 }
@@ -97,6 +101,7 @@ impl Scheduler {
             settings: Settings {
                 horizon: Duration::from_secs(60),
                 lease: Duration::from_secs(10),
+                shards: Shard::WHOLE.of(),
                 identity: WorkerId::random(),
                 host: host(),
             },
@@ -116,6 +121,14 @@ impl Scheduler {
     /// within this time.
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
+        self
+    }
+
+    /// Into how many shards the schedules are divided: 1 unless given, at most 64. The living
+    /// schedulers share them evenly. All on one namespace have to be given the same number: one with
+    /// another number tells so and waits until those that lead have stopped.
+    pub const fn shards(mut self, shards: u32) -> Self {
+        self.settings.shards = shards;
         self
     }
 
@@ -145,17 +158,15 @@ impl Scheduler {
     /// takes over when the lease has run out.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
         self.settings.check()?;
-        let (publish, term) = watch::channel(None);
+        let shards = Shard::all(self.settings.shards)?;
         let doubt = Notify::new();
-        let keeper = Keeper::new(&self.connection, &self.settings, &self.observer, &doubt);
-        let mut planner = Planner::new(
-            &self.connection,
-            &self.settings,
-            &self.observer,
-            &doubt,
-            term,
-        );
-        tokio::join!(keeper.run(publish, &stop), planner.run(&stop));
+        let (connection, settings, observer) = (&self.connection, &self.settings, &self.observer);
+        let keeper = Keeper::new(connection, settings, observer, &doubt, shards);
+        let plan = keeper.terms().map(|(shard, term)| {
+            let planner = Planner::new(connection, settings, observer, &doubt, shard, term);
+            planner.run(&stop)
+        });
+        tokio::join!(keeper.run(&stop), join_all(plan));
         keeper.retire().await;
         Ok(())
     }

@@ -24,5 +24,7 @@ mod misfires;
 mod planning;
 #[path = "scheduler/scene.rs"]
 mod scene;
+#[path = "scheduler/sharing.rs"]
+mod sharing;
 #[path = "scheduler/troubles.rs"]
 mod troubles;

@@ -16,7 +16,7 @@ pub use completions::Completions;
 pub use fires::{FireOutcome, FireRecord, Fires, PlannedFire};
 pub use leadership::{Leadership, Term};
 pub use logs::{LogLine, LogPage, LogStream, Logs};
-pub use presence::{Presence, PresenceRecord, Role};
+pub use presence::{HeldShard, Presence, PresenceRecord, Role};
 pub use schedules::{Applied, ScheduleRecord, Schedules, SourceName};
 pub use shard::Shard;
 pub use steps::{StepClaim, Steps};

@@ -67,5 +67,7 @@ fn record(engine: &Engine) -> PresenceRecord {
         draining: engine.draining().is_cancelled(),
         leader: false,
         epoch: None,
+        shards: 1,
+        held: Vec::new(),
     }
 }

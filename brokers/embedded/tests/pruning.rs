@@ -54,6 +54,8 @@ async fn a_sweep_removes_every_row_that_has_outlived_its_use() {
         draining: false,
         leader: false,
         epoch: None,
+        shards: 1,
+        held: Vec::new(),
     };
     store.announce(&process, DAY).await.unwrap();
     let text = r#"{"id": "s", "every": "1h", "kind": "work"}"#;

@@ -53,6 +53,7 @@ pub(crate) struct ProducerSettings {
     pub(crate) horizon: Option<Duration>,
     #[serde(with = "seconds_text::option")]
     pub(crate) lease: Option<Duration>,
+    pub(crate) shards: Option<u32>,
 }
 
 fn queues<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WeightedQueue>, D::Error> {

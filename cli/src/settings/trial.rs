@@ -85,24 +85,12 @@ impl WorkerSettings {
 impl ProducerSettings {
     /// Each setting that is given, by itself, under its key.
     fn parts(&self) -> Vec<(&'static str, Self)> {
-        let (horizon, lease) = (self.horizon, self.lease);
+        let none = Self::default;
+        let (horizon, lease, shards) = (self.horizon, self.lease, self.shards);
         let all = [
-            (
-                "horizon",
-                horizon.is_some(),
-                Self {
-                    horizon,
-                    lease: None,
-                },
-            ),
-            (
-                "lease",
-                lease.is_some(),
-                Self {
-                    horizon: None,
-                    lease,
-                },
-            ),
+            ("horizon", horizon.is_some(), Self { horizon, ..none() }),
+            ("lease", lease.is_some(), Self { lease, ..none() }),
+            ("shards", shards.is_some(), Self { shards, ..none() }),
         ];
         given(all)
     }

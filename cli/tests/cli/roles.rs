@@ -221,6 +221,7 @@ fn settings_of_the_file_that_a_role_refuses_are_named_with_their_line_by_check_t
         ("worker", "queues = [\"a\", \"a\"]", "worker.queues: "),
         ("producer", "horizon = \"0s\"", "producer.horizon: "),
         ("producer", "lease = \"1ms\"", "producer.lease: "),
+        ("producer", "shards = 65", "producer.shards: "),
     ] {
         bench.file("tidemill.toml", format!("[{role}]\n{line}\n"));
         for command in [role, "check", "dev"] {

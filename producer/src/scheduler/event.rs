@@ -8,13 +8,17 @@ use tidemill_shared::{ScheduleId, TaskId, Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SchedulerEvent {
-    /// It leads now.
+    /// It leads a shard now.
     Elected {
+        /// The number of the shard, from 0.
+        shard: u32,
         /// The epoch of its term.
         epoch: u64,
     },
-    /// It leads no longer.
+    /// It leads a shard no longer.
     Deposed {
+        /// The number of the shard, from 0.
+        shard: u32,
         /// The epoch of the term that ended.
         epoch: u64,
     },
@@ -94,8 +98,10 @@ impl SchedulerEvent {
     /// at `debug`.
     pub(super) fn log(&self) {
         match self {
-            Self::Elected { epoch } => tracing::info!(epoch, "scheduler leads"),
-            Self::Deposed { epoch } => tracing::info!(epoch, "scheduler leads no longer"),
+            Self::Elected { shard, epoch } => tracing::info!(shard, epoch, "scheduler leads"),
+            Self::Deposed { shard, epoch } => {
+                tracing::info!(shard, epoch, "scheduler leads no longer");
+            }
             Self::Loaded { schedules } => tracing::info!(schedules, "schedules loaded"),
             Self::Planned {
                 schedule,

@@ -2,27 +2,36 @@
 
 use std::time::Duration;
 
-use tidemill_shared::ledger::{PresenceRecord, Role, Term};
+use tidemill_shared::ledger::{HeldShard, PresenceRecord, Role, Shard, Term};
 use tidemill_shared::{Connection, Error, Result, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::nap::nap;
+use super::share::fair_share;
 use super::{Observer, PATIENCE, SchedulerEvent, Settings, within};
 
-/// All schedules are one shard.
-const SHARD: u32 = 0;
 /// The longest that giving up may take when the store does not answer.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often producers that share look whether their shares have changed.
+const LOOK: Duration = Duration::from_millis(500);
 
-/// Keeps the lead. It has its own timer and shares nothing with planning but the term, so that a
-/// long plan cannot starve a renewal.
+/// A shard, and where its planner finds the present term.
+#[derive(Debug)]
+pub(super) struct Seat {
+    shard: Shard,
+    publish: watch::Sender<Option<Term>>,
+}
+
+/// Keeps the lead of as many shards as are this producer's fair share. It has its own timer and
+/// shares nothing with planning but the terms, so that a long plan cannot starve a renewal.
 pub(super) struct Keeper<'a> {
     connection: &'a Connection,
     settings: &'a Settings,
     observer: &'a Observer,
     /// Told when a fire was refused: the lead may have been lost.
     doubt: &'a Notify,
+    seats: Vec<Seat>,
     started_at: Timestamp,
 }
 
@@ -32,73 +41,135 @@ impl<'a> Keeper<'a> {
         settings: &'a Settings,
         observer: &'a Observer,
         doubt: &'a Notify,
+        shards: Vec<Shard>,
     ) -> Self {
+        let seat = |shard| Seat {
+            shard,
+            publish: watch::Sender::new(None),
+        };
         Self {
             started_at: connection.clock.now(),
             connection,
             settings,
             observer,
             doubt,
+            seats: shards.into_iter().map(seat).collect(),
         }
     }
 
-    /// Runs until `stop` is cancelled, which a store that hangs does not delay; `publish` always
-    /// holds the present term.
-    pub(super) async fn run(&self, publish: watch::Sender<Option<Term>>, stop: &CancellationToken) {
+    /// Each shard with its present term.
+    pub(super) fn terms(&self) -> impl Iterator<Item = (Shard, watch::Receiver<Option<Term>>)> {
+        let seats = self.seats.iter();
+        seats.map(|seat| (seat.shard, seat.publish.subscribe()))
+    }
+
+    /// Runs until `stop` is cancelled, which a store that hangs does not delay.
+    pub(super) async fn run(&self, stop: &CancellationToken) {
         let keep = async {
             loop {
-                let pause = self.beat(&publish).await;
+                let pause = self.beat().await;
                 tokio::select! {
                     () = nap(&*self.connection.clock, pause) => {}
                     () = self.doubt.notified() => {}
                 }
             }
         };
-        // A call that is dropped on its way may still take the lead; `retire` gives it up after.
+        // A call that is dropped on its way may still take a lead; `retire` gives it up after.
         let _stopped = stop.run_until_cancelled(keep).await;
-        self.hold(&publish, None);
+        for seat in &self.seats {
+            self.hold(seat, None);
+        }
     }
 
-    /// Takes or renews the lead once and says that this producer is alive. Returns when to do so
-    /// again.
-    async fn beat(&self, publish: &watch::Sender<Option<Term>>) -> Duration {
+    /// Takes and renews once, and says that this producer is alive. Returns when to do so again.
+    async fn beat(&self) -> Duration {
         let beat = self.settings.lease / 3;
-        let led = within(self.settings.lease.min(PATIENCE), self.lead()).await;
-        let pause = match led {
-            Ok(Some(term)) => {
-                self.hold(publish, Some(term));
-                beat
-            }
-            Ok(None) => {
-                self.hold(publish, None);
-                self.vacant_in().await.min(beat)
-            }
+        let limit = self.settings.lease.min(PATIENCE);
+        let pause = match within(limit, self.take_share(beat)).await {
+            Ok(pause) => pause,
             Err(error) => {
                 self.failed("take the lead", &error, beat);
                 let now = self.connection.clock.now();
-                let over = publish
-                    .borrow()
-                    .as_ref()
-                    .is_some_and(|term| term.until <= now);
-                if over {
-                    self.hold(publish, None);
+                for seat in &self.seats {
+                    if seat.term().is_some_and(|term| term.until <= now) {
+                        self.hold(seat, None);
+                    }
                 }
                 beat
             }
         };
-        let epoch = publish.borrow().as_ref().map(|term| term.epoch);
-        if let Err(error) = within(beat.min(PATIENCE), self.announce(epoch)).await {
+        if let Err(error) = within(beat.min(PATIENCE), self.announce()).await {
             self.failed("announce the producer", &error, pause);
         }
         pause
     }
 
-    /// Gives the lead up, so that another need not wait for the lease to run out.
+    /// Renews what it holds, gives up what is more than its share, takes what is free of what is
+    /// less.
+    async fn take_share(&self, beat: Duration) -> Result<Duration> {
+        let share = self.share().await?;
+        let mut pause = match self.seats.len() {
+            1 => beat,
+            _ => beat.min(LOOK),
+        };
+        let (held, free): (Vec<&Seat>, Vec<&Seat>) =
+            self.seats.iter().partition(|seat| seat.term().is_some());
+        let mut holds = 0;
+        for seat in held {
+            if holds == share {
+                self.hold(seat, None);
+                let identity = &self.settings.identity;
+                let ledger = &self.connection.ledger;
+                ledger.resign(seat.shard.key(), identity).await?;
+                continue;
+            }
+            let term = self.lead(seat.shard).await?;
+            holds += usize::from(term.is_some());
+            self.hold(seat, term);
+        }
+        for seat in free {
+            if holds == share {
+                break;
+            }
+            let term = self.lead(seat.shard).await?;
+            if term.is_none() && self.seats.len() == 1 {
+                pause = pause.min(self.vacant_in(seat.shard).await);
+            }
+            holds += usize::from(term.is_some());
+            self.hold(seat, term);
+        }
+        Ok(pause)
+    }
+
+    /// How many shards are for this producer. Who waits for the only one does so whoever else lives.
+    async fn share(&self) -> Result<usize> {
+        if self.seats.len() == 1 {
+            return Ok(1);
+        }
+        let present = self.connection.ledger.present(Role::Producer).await?;
+        let beside = present
+            .iter()
+            .filter(|producer| producer.shards == self.settings.shards)
+            .map(|producer| &producer.id);
+        Ok(fair_share(
+            self.seats.len(),
+            &self.settings.identity,
+            beside,
+        ))
+    }
+
+    /// Gives all up, so that another need not wait for the lease to run out.
     pub(super) async fn retire(&self) {
         let identity = &self.settings.identity;
         let ledger = &self.connection.ledger;
+        let resign = async {
+            for seat in &self.seats {
+                ledger.resign(seat.shard.key(), identity).await?;
+            }
+            Ok(())
+        };
         let (resigned, departed) = tokio::join!(
-            within(FAREWELL, ledger.resign(SHARD, identity)),
+            within(FAREWELL, resign),
             within(FAREWELL, ledger.depart(identity)),
         );
         if let Err(error) = resigned {
@@ -109,16 +180,17 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    async fn lead(&self) -> Result<Option<Term>> {
+    async fn lead(&self, shard: Shard) -> Result<Option<Term>> {
         let (identity, lease) = (&self.settings.identity, self.settings.lease);
-        self.connection.ledger.lead(SHARD, identity, lease).await
+        let ledger = &self.connection.ledger;
+        ledger.lead(shard.key(), identity, lease).await
     }
 
     /// When the present leader's lease runs out: the moment to try again.
-    async fn vacant_in(&self) -> Duration {
+    async fn vacant_in(&self, shard: Shard) -> Duration {
         let leader = within(
             (self.settings.lease / 3).min(PATIENCE),
-            self.connection.ledger.leader(SHARD),
+            self.connection.ledger.leader(shard.key()),
         );
         let now = self.connection.clock.now();
         match leader.await {
@@ -129,7 +201,9 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    async fn announce(&self, epoch: Option<u64>) -> Result<()> {
+    async fn announce(&self) -> Result<()> {
+        let terms = self.seats.iter().filter_map(Seat::term);
+        let held: Vec<HeldShard> = terms.map(|term| HeldShard::of(&term)).collect();
         let record = PresenceRecord {
             id: self.settings.identity.clone(),
             role: Role::Producer,
@@ -142,8 +216,10 @@ impl<'a> Keeper<'a> {
             slots: 0,
             busy: 0,
             draining: false,
-            leader: epoch.is_some(),
-            epoch,
+            leader: !held.is_empty(),
+            epoch: held.iter().map(|held| held.epoch).max(),
+            shards: self.settings.shards,
+            held,
         };
         self.connection
             .ledger
@@ -152,16 +228,19 @@ impl<'a> Keeper<'a> {
     }
 
     /// Publishes the term and tells of a change.
-    fn hold(&self, publish: &watch::Sender<Option<Term>>, term: Option<Term>) {
-        let before = publish.borrow().as_ref().map(|term| term.epoch);
+    fn hold(&self, seat: &Seat, term: Option<Term>) {
+        let before = seat.term().map(|term| term.epoch);
         let after = term.as_ref().map(|term| term.epoch);
-        publish.send_replace(term);
+        seat.publish.send_replace(term);
         if before != after {
+            let shard = seat.shard.number();
             if let Some(epoch) = before {
-                self.observer.tell(&SchedulerEvent::Deposed { epoch });
+                self.observer
+                    .tell(&SchedulerEvent::Deposed { shard, epoch });
             }
             if let Some(epoch) = after {
-                self.observer.tell(&SchedulerEvent::Elected { epoch });
+                self.observer
+                    .tell(&SchedulerEvent::Elected { shard, epoch });
             }
         }
     }
@@ -172,5 +251,11 @@ impl<'a> Keeper<'a> {
             error: error.to_string(),
             retry_in,
         });
+    }
+}
+
+impl Seat {
+    fn term(&self) -> Option<Term> {
+        self.publish.borrow().clone()
     }
 }

@@ -1,6 +1,6 @@
-//! Reads the definitions, page by page, between which planning goes on.
+//! Reads the definitions of a shard, page by page, between which planning goes on.
 
-use tidemill_shared::ledger::Ledger;
+use tidemill_shared::ledger::{Ledger, ScheduleRecord, Shard};
 use tidemill_shared::{Cursor, Result, ScheduleId};
 
 use super::plan::Plan;
@@ -9,8 +9,9 @@ use super::plan::Plan;
 const PAGE: usize = 2_000;
 
 /// Keeps a plan in line with the definitions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Loader {
+    shard: Shard,
     /// The version of the definitions that the last full listing started from.
     version: Option<u64>,
     listing: Option<Listing>,
@@ -34,6 +35,15 @@ pub(super) enum Progress {
 }
 
 impl Loader {
+    /// For the schedules of a shard; nothing is kept of the others.
+    pub(super) const fn new(shard: Shard) -> Self {
+        Self {
+            shard,
+            version: None,
+            listing: None,
+        }
+    }
+
     /// Whether a listing is under way.
     pub(super) const fn is_reading(&self) -> bool {
         self.listing.is_some()
@@ -75,7 +85,8 @@ impl Loader {
             return Ok(Progress::UpToDate);
         };
         let page = ledger.schedules(listing.cursor, PAGE).await?;
-        for record in page.items {
+        let own = |record: &ScheduleRecord| self.shard.holds(&record.schedule.id);
+        for record in page.items.into_iter().filter(own) {
             let id = record.schedule.id.clone();
             if let Err(error) = plan.take_in(record) {
                 broken(id, error);

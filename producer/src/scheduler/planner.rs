@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidemill_shared::ledger::{FireOutcome, PlannedFire, Term};
+use tidemill_shared::ledger::{FireOutcome, PlannedFire, Shard, Term};
 use tidemill_shared::{Connection, Error, Result, ScheduleId, TaskId, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,12 +20,13 @@ const CHECK: Duration = Duration::from_millis(500);
 /// After how long schedules that were left alone are looked at again.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
 
-/// Puts fires into the broker.
+/// Puts the fires of one shard into the broker.
 pub(super) struct Planner<'a> {
     connection: &'a Connection,
     settings: &'a Settings,
     observer: &'a Observer,
     doubt: &'a Notify,
+    shard: Shard,
     term: watch::Receiver<Option<Term>>,
 }
 
@@ -49,6 +50,7 @@ impl<'a> Planner<'a> {
         settings: &'a Settings,
         observer: &'a Observer,
         doubt: &'a Notify,
+        shard: Shard,
         term: watch::Receiver<Option<Term>>,
     ) -> Self {
         Self {
@@ -56,12 +58,13 @@ impl<'a> Planner<'a> {
             settings,
             observer,
             doubt,
+            shard,
             term,
         }
     }
 
     /// Runs until `stop` is cancelled.
-    pub(super) async fn run(&mut self, stop: &CancellationToken) {
+    pub(super) async fn run(mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             tokio::select! {
                 led = self.term.wait_for(Option::is_some) => {
@@ -95,7 +98,7 @@ impl<'a> Planner<'a> {
         let mut reign = Reign {
             epoch: term.epoch,
             plan: Plan::new()?,
-            loader: Loader::default(),
+            loader: Loader::new(self.shard),
             check_at: Alarm::past(),
             read_at: Alarm::past(),
             look_again_at: None,

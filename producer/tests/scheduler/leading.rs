@@ -39,7 +39,7 @@ async fn three_producers_make_one_task_per_fire() {
 }
 
 /// Every instant up to the horizon is one fire, one task, and was told once.
-async fn once_each(scene: &Scene, beat: &Schedule, start: Timestamp) {
+pub(crate) async fn once_each(scene: &Scene, beat: &Schedule, start: Timestamp) {
     let id = beat.id.as_str();
     let enqueued = scene.instants(id, FireOutcome::Enqueued).await;
     let last = *enqueued.last().unwrap();
@@ -118,7 +118,7 @@ async fn a_leader_whose_lease_was_taken_while_it_was_stopped_fires_nothing_more(
     scene
         .until("one is deposed", |all| {
             all.iter()
-                .any(|told| matches!(told.event, SchedulerEvent::Deposed { epoch: 1 }))
+                .any(|told| matches!(told.event, SchedulerEvent::Deposed { epoch: 1, .. }))
         })
         .await;
     let fires = scene.instants("beat", FireOutcome::Enqueued).await;

@@ -86,6 +86,15 @@ impl Scene {
 
     /// Starts a producer with the defaults.
     pub(crate) fn start(&self, producer: &'static str) -> Producer {
+        self.start_with(producer, |scheduler| scheduler)
+    }
+
+    /// Starts a producer with other settings.
+    pub(crate) fn start_with(
+        &self,
+        producer: &'static str,
+        set: impl FnOnce(Scheduler) -> Scheduler,
+    ) -> Producer {
         let (stop, events) = (CancellationToken::new(), self.events.clone());
         let scheduler = Scheduler::new(&self.connection)
             .identity(WorkerId::new(producer).unwrap())
@@ -94,7 +103,7 @@ impl Scene {
                 events.send_modify(|all| all.push(Told { producer, event }));
             });
         let mut running = JoinSet::new();
-        running.spawn(scheduler.run(stop.clone()));
+        running.spawn(set(scheduler).run(stop.clone()));
         Producer { stop, running }
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::Term;
+use crate::ledger::shard::Shard;
 use crate::{QueueName, Result, Timestamp, WorkerId};
 
 /// What a process does.
@@ -24,6 +26,26 @@ impl Role {
         match self {
             Self::Worker => "worker",
             Self::Producer => "producer",
+        }
+    }
+}
+
+/// A shard that a producer leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldShard {
+    /// Its number, from 0.
+    pub shard: u32,
+    /// The epoch under which it is led.
+    pub epoch: u64,
+}
+
+impl HeldShard {
+    /// The shard of a term.
+    #[must_use]
+    pub const fn of(term: &Term) -> Self {
+        Self {
+            shard: Shard::of_key(term.shard).number(),
+            epoch: term.epoch,
         }
     }
 }
@@ -53,11 +75,26 @@ pub struct PresenceRecord {
     pub busy: u32,
     /// Whether it has stopped taking work and is finishing what it has.
     pub draining: bool,
-    /// Whether a producer leads.
+    /// Whether a producer leads any shard.
     pub leader: bool,
-    /// The epoch under which it leads, or last led.
+    /// The epoch under which it leads; the latest of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
+    /// Into how many shards it divides the schedules; 1 for a worker.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub shards: u32,
+    /// Those of them that it leads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldShard>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_one(shards: &u32) -> bool {
+    *shards == 1
 }
 
 /// Who is alive. A process that is not heard of within its time to live is gone.

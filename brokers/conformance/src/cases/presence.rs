@@ -1,6 +1,6 @@
 //! Who is alive.
 
-use tidemill_shared::ledger::{PresenceRecord, Role};
+use tidemill_shared::ledger::{HeldShard, PresenceRecord, Role};
 
 use crate::scene::{Scene, TTL, millis, queue, seconds, worker};
 
@@ -19,6 +19,11 @@ fn process(scene: &Scene, id: &str, role: Role) -> PresenceRecord {
         draining: false,
         leader: role == Role::Producer,
         epoch: (role == Role::Producer).then_some(7),
+        shards: 8,
+        held: vec![
+            HeldShard { shard: 2, epoch: 7 },
+            HeldShard { shard: 5, epoch: 1 },
+        ],
     }
 }
 
