@@ -2,8 +2,10 @@
 
 mod enqueue_kills;
 mod producers;
+mod shards;
 mod worker_kills;
 
 pub use enqueue_kills::EnqueueKills;
 pub use producers::Producers;
+pub use shards::SharedShards;
 pub use worker_kills::WorkerKills;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tidemill::ledger::{FireOutcome, Role, ScheduleRecord};
+use tidemill::ledger::{FireOutcome, Ledger, Role, ScheduleRecord};
 use tidemill::{ScheduleId, Timestamp};
 
 use crate::{Event, Journal, Place, Process, Result, Store, actor, ensure, pause, tidemill, until};
@@ -38,7 +38,7 @@ pub struct Seen {
 impl Producers {
     /// Runs it; an error when an instant has no run or two, or a repeated apply changes something.
     pub async fn run(&self, folder: &Path) -> Result<Seen> {
-        let stage = Stage::new(self, folder).await?;
+        let stage = Stage::new(self.schedules, 1, folder).await?;
         let mut moments = StdRng::seed_from_u64(self.seed);
         let mut producers = vec![stage.producer(0)?, stage.producer(1)?];
         let worker = stage.worker()?;
@@ -81,7 +81,7 @@ impl Producers {
 }
 
 /// The files and the store of one run.
-struct Stage {
+pub(super) struct Stage {
     folder: PathBuf,
     place: Place,
     store: Store,
@@ -90,14 +90,14 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new(size: &Producers, folder: &Path) -> Result<Self> {
+    pub(super) async fn new(schedules: u32, shards: u32, folder: &Path) -> Result<Self> {
         let place = Place::fresh(folder);
-        let schedules = (0..size.schedules)
+        let schedules = (0..schedules)
             .map(|number| ScheduleId::new(format!("tick-{number}")))
             .collect::<Result<Vec<_>, _>>()?;
         // Fires are put ahead for less than a leader's death lasts at worst, so that each takeover
         // matters.
-        let mut text = String::from("[producer]\nhorizon = \"4s\"\nlease = \"1s\"\n");
+        let mut text = format!("[producer]\nhorizon = \"4s\"\nlease = \"1s\"\nshards = {shards}\n");
         for id in &schedules {
             write!(
                 text,
@@ -122,16 +122,30 @@ impl Stage {
         Ok(command)
     }
 
-    fn producer(&self, number: u32) -> Result<Process> {
+    pub(super) fn producer(&self, number: u32) -> Result<Process> {
         let mut command = self.tidemill()?;
         command.arg("producer");
         Process::spawn(&format!("producer-{number}"), &mut command, &self.folder)
     }
 
-    fn worker(&self) -> Result<Process> {
+    pub(super) fn worker(&self) -> Result<Process> {
         let mut command = actor("worker", &self.place)?;
         command.arg("--journal").arg(&self.journal);
         Process::spawn("worker", &mut command, &self.folder)
+    }
+
+    pub(super) fn ledger(&self) -> &dyn Ledger {
+        &*self.store.connection.ledger
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+
+    /// Waits until an instant that is still to come has run, of each schedule.
+    pub(super) async fn second_of_fires(&self) -> Result {
+        let second = self.now().as_micros() / 1_000_000 + 1;
+        self.ran(Timestamp::from_micros(second * 1_000_000)).await
     }
 
     async fn apply_ten_times(&self) -> Result {
@@ -168,22 +182,10 @@ impl Stage {
     }
 
     /// Waits until everything due up to here has run, then counts.
-    async fn judge(&self, to: Timestamp) -> Result<(usize, Duration)> {
+    pub(super) async fn judge(&self, to: Timestamp) -> Result<(usize, Duration)> {
         let second = Duration::from_secs(1);
         let last = Timestamp::from_micros(to.as_micros() / 1_000_000 * 1_000_000);
-        until(
-            "the last instants to run",
-            Duration::from_secs(20),
-            async || {
-                let runs = self.runs()?;
-                let all = self
-                    .schedules
-                    .iter()
-                    .all(|id| runs.contains_key(&(id.clone(), last)));
-                Ok(all.then_some(()))
-            },
-        )
-        .await?;
+        self.ran(last).await?;
         let runs = self.runs()?;
         let mut latest = Duration::ZERO;
         for ((id, instant), starts) in &runs {
@@ -209,6 +211,17 @@ impl Stage {
             self.none_was_given_up(id).await?;
         }
         Ok((instants, latest))
+    }
+
+    /// Waits until an instant has run, of each schedule.
+    async fn ran(&self, instant: Timestamp) -> Result {
+        until("an instant to run", Duration::from_secs(20), async || {
+            let runs = self.runs()?;
+            let mut all = self.schedules.iter();
+            let all = all.all(|id| runs.contains_key(&(id.clone(), instant)));
+            Ok(all.then_some(()))
+        })
+        .await
     }
 
     /// The starts of each instant of each schedule, read from the ids of the tasks.
