@@ -39,6 +39,12 @@ pub(crate) struct FilterArgs {
     /// Enqueued before this instant, or longer ago than this
     #[arg(long, value_name = "TS", value_parser = When::read, allow_hyphen_values = true)]
     pub(crate) until: Option<When>,
+    /// Ended (completed, buried or cancelled) at or after this instant, or at most this long ago
+    #[arg(long, value_name = "TS", value_parser = When::read, allow_hyphen_values = true)]
+    pub(crate) ended_since: Option<When>,
+    /// Ended before this instant, or longer ago than this
+    #[arg(long, value_name = "TS", value_parser = When::read, allow_hyphen_values = true)]
+    pub(crate) ended_until: Option<When>,
     /// Whose last failure contains this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) error: Option<String>,
@@ -62,6 +68,8 @@ impl FilterArgs {
             until: self.until.map(|when| when.instant(context.clock())),
             error: self.error.clone(),
             reason,
+            ended_since: self.ended_since.map(|when| when.instant(context.clock())),
+            ended_until: self.ended_until.map(|when| when.instant(context.clock())),
         }
     }
 
@@ -73,6 +81,8 @@ impl FilterArgs {
             || self.schedule.is_some()
             || self.since.is_some()
             || self.until.is_some()
+            || self.ended_since.is_some()
+            || self.ended_until.is_some()
             || self.error.is_some()
     }
 }

@@ -7,6 +7,7 @@ mod completions;
 mod fires;
 mod leadership;
 mod logs;
+mod notes;
 mod presence;
 mod schedules;
 mod shard;
@@ -16,6 +17,7 @@ pub use completions::Completions;
 pub use fires::{FireOutcome, FireRecord, Fires, PlannedFire};
 pub use leadership::{Leadership, Term};
 pub use logs::{LogLine, LogPage, LogStream, Logs};
+pub use notes::{Book, Note, NoteOrder, Notes, Precondition};
 pub use presence::{HeldShard, Presence, PresenceRecord, Role};
 pub use schedules::{Applied, ScheduleRecord, Schedules, SourceName};
 pub use shard::Shard;
@@ -23,11 +25,19 @@ pub use steps::{StepClaim, Steps};
 
 /// All that is remembered about work.
 pub trait Ledger:
-    Schedules + Leadership + Fires + Steps + Completions + Logs + Presence + std::fmt::Debug
+    Schedules + Leadership + Fires + Steps + Completions + Logs + Presence + Notes + std::fmt::Debug
 {
 }
 
 impl<T> Ledger for T where
-    T: Schedules + Leadership + Fires + Steps + Completions + Logs + Presence + std::fmt::Debug
+    T: Schedules
+        + Leadership
+        + Fires
+        + Steps
+        + Completions
+        + Logs
+        + Presence
+        + Notes
+        + std::fmt::Debug
 {
 }

@@ -44,7 +44,7 @@ pub use inspect::{Bulk, Change, Changed, Inspect, Removed, Replay};
 pub use key::{Key, KeyClaim, KeyFate};
 pub use lease::{Demand, Lease, LeaseToken, QueueDemand, Renewal};
 pub use merge_patch::merge_patch;
-pub use name::{Kind, Namespace, QueueName, ScheduleId, TaskId, WorkerId};
+pub use name::{Kind, Namespace, NoteName, QueueName, ScheduleId, TaskId, WorkerId};
 pub use payload::{ContentType, Payload};
 pub use priority::Priority;
 pub use record::{Attempt, AttemptOutcome, Cursor, Page, TaskFilter, TaskRecord};

@@ -154,6 +154,11 @@ name!(
     WorkerId, "worker id"
 );
 
+name!(
+    /// Names a note within its book.
+    NoteName, "note name"
+);
+
 impl TaskId {
     /// A new time-ordered id: UUID version 7 (RFC 9562) for the given instant.
     ///

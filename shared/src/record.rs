@@ -124,6 +124,10 @@ pub struct TaskFilter {
     pub error: Option<String>,
     /// Buried for this reason.
     pub reason: Option<BuryReason>,
+    /// Ended at or after this instant.
+    pub ended_since: Option<Timestamp>,
+    /// Ended before this instant.
+    pub ended_until: Option<Timestamp>,
 }
 
 /// Where a listing goes on. Opaque; stable while tasks come and go.
@@ -185,6 +189,12 @@ impl TaskFilter {
             && self
                 .reason
                 .is_none_or(|reason| task.bury_reason == Some(reason))
+            && self
+                .ended_since
+                .is_none_or(|since| task.finished_at.is_some_and(|at| at >= since))
+            && self
+                .ended_until
+                .is_none_or(|until| task.finished_at.is_some_and(|at| at < until))
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod leases;
 pub(crate) mod logs;
 pub(crate) mod melees;
 pub(crate) mod namespaces;
+pub(crate) mod notes;
 pub(crate) mod operations;
 pub(crate) mod order;
 pub(crate) mod outcomes;

@@ -311,6 +311,12 @@ macro_rules! __cases {
                 a_process_that_is_not_heard_of_is_gone;
                 a_process_that_departs_is_gone_at_once;
             }
+            notes {
+                a_note_is_kept_in_its_book;
+                a_note_is_written_only_under_its_precondition;
+                a_note_is_forgotten_after_its_time;
+                notes_are_listed_by_name;
+            }
         }
     };
 }

@@ -2,6 +2,7 @@
 
 mod fires;
 mod listing;
+mod notes;
 mod queues;
 mod record;
 mod schedules;
@@ -12,6 +13,7 @@ use tidemill_shared::{Attempt, ContentType, Cursor, Payload, TaskId, Timestamp, 
 
 pub(crate) use fires::fires;
 pub(crate) use listing::{list, matching};
+pub(crate) use notes::{note, notes};
 pub(crate) use queues::{history, queues, stats};
 pub(crate) use record::{RawRecord, get};
 pub(crate) use schedules::{schedule, schedules, schedules_version};

@@ -9,7 +9,7 @@ use crate::fault::{Sql, fault};
 pub(crate) const APPLICATION_ID: i32 = 0x5449_4445;
 
 /// Steps from one version to the next: the step at index `n` makes version `n + 1`.
-const STEPS: [&str; 1] = [include_str!("schema/v1.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/v1.sql"), include_str!("schema/v2.sql")];
 
 /// The version that this build reads and writes.
 fn current() -> i32 {

@@ -3,6 +3,7 @@
 mod broker;
 mod inspect;
 mod ledger;
+mod notes;
 mod undelivered;
 
 use std::fmt;

@@ -10,6 +10,7 @@ pub(crate) mod key;
 pub(crate) mod leadership;
 pub(crate) mod lease;
 pub(crate) mod log;
+pub(crate) mod note;
 pub(crate) mod presence;
 pub(crate) mod promote;
 pub(crate) mod prune;

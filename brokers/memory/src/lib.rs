@@ -21,6 +21,7 @@ mod leadership;
 mod leasing;
 mod listing;
 mod logs;
+mod notes;
 mod operator;
 mod presence;
 mod promotion;

@@ -7,6 +7,7 @@ use tidemill_shared::{Envelope, Key, Kind, QueueName, ScheduleId, TaskId, Timest
 use crate::completions::CompletionTable;
 use crate::fires::FireTable;
 use crate::leadership::LeadershipTable;
+use crate::notes::NoteTable;
 use crate::presence::PresenceTable;
 use crate::queue::Queue;
 use crate::row::{Seq, TaskRow};
@@ -38,6 +39,7 @@ pub(crate) struct State {
     pub(crate) completions: CompletionTable,
     pub(crate) presence: PresenceTable,
     pub(crate) leadership: LeadershipTable,
+    pub(crate) notes: NoteTable,
 }
 
 impl State {

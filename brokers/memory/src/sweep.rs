@@ -21,6 +21,7 @@ impl State {
             .prune(now, budget, |task| self.ids.contains_key(task));
         self.completions.prune(now, budget);
         self.presence.prune(now);
+        self.notes.prune(now);
         Swept {
             promoted: tally.promoted,
             skipped: tally.skipped,

@@ -253,6 +253,15 @@ pub(crate) async fn a_filter_finds_what_it_says(scene: &Scene) {
             reason: Some(BuryReason::Rejected),
             ..any()
         },
+        TaskFilter {
+            ended_since: Some(now),
+            ..any()
+        },
+        TaskFilter {
+            ended_since: Some(Timestamp::MIN),
+            ended_until: Some(now),
+            ..any()
+        },
     ];
     let inspect = scene.inspect();
     let everything = inspect.list(&any(), None, 1_000).await;

@@ -99,5 +99,6 @@ pub(super) fn wanted(filter: &Filter, now: Timestamp) -> TaskFilter {
         until: filter.until.map(|before| (now - before).max(start())),
         error: filter.error.then(|| "retri".to_owned()),
         reason: filter.reason,
+        ..TaskFilter::default()
     }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidemill_shared::ledger::{
-    Applied, Completions, FireOutcome, FireRecord, Fires, Leadership, Ledger, LogLine, LogPage,
-    Logs, PlannedFire, Presence, PresenceRecord, Role, ScheduleRecord, Schedules, StepClaim, Steps,
-    Term,
+    Applied, Book, Completions, FireOutcome, FireRecord, Fires, Leadership, Ledger, LogLine,
+    LogPage, Logs, Note, NoteOrder, Notes, PlannedFire, Precondition, Presence, PresenceRecord,
+    Role, ScheduleRecord, Schedules, StepClaim, Steps, Term,
 };
 use tidemill_shared::schedule::Schedule;
-use tidemill_shared::{Cursor, LeaseToken, Page, Payload, Result, ScheduleId, TaskId, WorkerId};
+use tidemill_shared::{
+    Cursor, LeaseToken, NoteName, Page, Payload, Result, ScheduleId, TaskId, WorkerId,
+};
 
 use crate::faulty::Fault;
 
@@ -200,5 +202,42 @@ impl Presence for SpoiledLedger {
 
     async fn present(&self, role: Role) -> Result<Vec<PresenceRecord>> {
         self.inner.present(role).await
+    }
+}
+
+#[async_trait]
+impl Notes for SpoiledLedger {
+    async fn put_note(
+        &self,
+        book: Book,
+        name: &NoteName,
+        text: &str,
+        only_if: Precondition,
+        ttl: Option<Duration>,
+    ) -> Result<Option<u64>> {
+        let only_if = match self.fault {
+            Fault::IgnoresFences => Precondition::None,
+            _ => only_if,
+        };
+        let ttl = ttl.map(|ttl| self.lasting(ttl));
+        self.inner.put_note(book, name, text, only_if, ttl).await
+    }
+
+    async fn note(&self, book: Book, name: &NoteName) -> Result<Option<Note>> {
+        self.inner.note(book, name).await
+    }
+
+    async fn forget_note(&self, book: Book, name: &NoteName) -> Result<bool> {
+        self.inner.forget_note(book, name).await
+    }
+
+    async fn notes(
+        &self,
+        book: Book,
+        order: NoteOrder,
+        after: Option<&NoteName>,
+        limit: usize,
+    ) -> Result<Vec<Note>> {
+        self.inner.notes(book, order, after, limit).await
     }
 }

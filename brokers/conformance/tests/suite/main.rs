@@ -148,7 +148,10 @@ fn an_application_that_changes_everything_is_found() {
 
 #[test]
 fn a_ledger_that_does_not_fence_or_forget_is_found() {
-    let fences = ["a_stale_run_cannot_claim_or_commit_a_step"];
+    let fences = [
+        "a_stale_run_cannot_claim_or_commit_a_step",
+        "a_note_is_written_only_under_its_precondition",
+    ];
     is_found(Fault::IgnoresFences, &fences);
     let cursors = ["a_log_is_read_page_by_page_and_goes_on"];
     is_found(Fault::IgnoresCursors, &cursors);
@@ -156,6 +159,7 @@ fn a_ledger_that_does_not_fence_or_forget_is_found() {
         "another_takes_over_when_the_lead_lapses",
         "a_completion_is_remembered_for_its_window",
         "a_process_that_is_not_heard_of_is_gone",
+        "a_note_is_forgotten_after_its_time",
     ];
     is_found(Fault::NeverForgets, &ends);
 }

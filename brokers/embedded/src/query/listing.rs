@@ -126,6 +126,12 @@ impl Search {
         if let Some(until) = filter.until {
             and("t.enqueued_at < ?", Value::Integer(until.as_micros()));
         }
+        if let Some(since) = filter.ended_since {
+            and("t.finished_at >= ?", Value::Integer(since.as_micros()));
+        }
+        if let Some(until) = filter.ended_until {
+            and("t.finished_at < ?", Value::Integer(until.as_micros()));
+        }
         if let Some(text) = &filter.error {
             and("instr(d.error_message, ?) > 0", Value::Text(text.clone()));
         }

@@ -99,7 +99,7 @@ enum Age {
     Minute,
 }
 
-const UPKEEP: [Upkeep; 7] = [
+const UPKEEP: [Upkeep; 8] = [
     // The key of a task that may still run has no time to be pruned at.
     Upkeep {
         age: Age::Over,
@@ -150,6 +150,11 @@ const UPKEEP: [Upkeep; 7] = [
         age: Age::Over,
         old: "SELECT ns, id FROM presence WHERE ns = ?1 AND expires_at <= ?2 LIMIT ?3",
         change: "DELETE FROM presence WHERE ns = ?1 AND id = ?2",
+    },
+    Upkeep {
+        age: Age::Over,
+        old: "SELECT ns, book, name FROM note WHERE ns = ?1 AND expires_at <= ?2 LIMIT ?3",
+        change: "DELETE FROM note WHERE ns = ?1 AND book = ?2 AND name = ?3",
     },
     Upkeep {
         age: Age::Minute,

@@ -94,6 +94,7 @@ prune_fires(budget)
 prune_steps(budget)
 prune_completions(budget)
 prune_presence()
+prune_notes(budget)
 repair()
 if has_old(DUE, now) or has_old(LEASES, now) or has_old(EXPIRING, now) or has_old(KEPT_KEYS, now)
   or has_old(FIRE_AGES, now - FIRES_KEPT) or has_old(STEP_AGES, now) or has_old(COMPLETIONS, now) then

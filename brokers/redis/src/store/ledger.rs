@@ -4,6 +4,7 @@ mod fires;
 mod history;
 mod leadership;
 mod memory;
+mod notes;
 mod schedules;
 
 pub(super) use history::history;

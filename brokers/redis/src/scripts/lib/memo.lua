@@ -4,6 +4,9 @@
 -- {prefix}step-ages     ZSET of "id TAB step" by the end of their time
 -- {prefix}completions   ZSET of ids by the end of their window
 -- {prefix}presence      HASH process → JSON; {prefix}presence-ages ZSET of processes by their time to live
+-- {prefix}notes:{book}  HASH name → MessagePack map: text, version, ends; {prefix}note-names:{book} ZSET of names
+-- {prefix}note-ages     ZSET of "book TAB name" by the end of their time
+local NOTE_AGES = PREFIX .. 'note-ages'
 local COMPLETIONS = PREFIX .. 'completions'
 local PRESENCE, PRESENCE_AGES = PREFIX .. 'presence', PREFIX .. 'presence-ages'
 -- A claim that nobody finishes is kept for 7 days, and as long as its task lives.
@@ -44,5 +47,20 @@ local function prune_presence()
   if #old > 0 then
     call_with('ZREM', PRESENCE_AGES, old)
     call_with('HDEL', PRESENCE, old)
+  end
+end
+
+local function notes_key(book) return PREFIX .. 'notes:' .. book end
+local function note_names_key(book) return PREFIX .. 'note-names:' .. book end
+
+local function forget_note(book, name)
+  call('HDEL', notes_key(book), name)
+  call('ZREM', note_names_key(book), name)
+  call('ZREM', NOTE_AGES, book .. '\t' .. name)
+end
+
+local function prune_notes(budget)
+  for _, member in ipairs(call('ZRANGEBYSCORE', NOTE_AGES, '-inf', int(now), 'LIMIT', 0, budget)) do
+    forget_note(match(member, '^([^\t]+)\t(.*)$'))
   end
 end
