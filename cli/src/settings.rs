@@ -2,6 +2,7 @@
 
 mod file;
 mod locate;
+mod places;
 mod schedules;
 mod trial;
 

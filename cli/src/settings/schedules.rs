@@ -7,11 +7,11 @@ use std::time::SystemTime;
 use serde_json::{Map, Value};
 use tidemill::schedule::Schedule;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use crate::problem::Problem;
 use crate::settings::file::{self, FileForm};
-use crate::settings::locate::{line_of, line_of_key, unknown, wrong_key};
+use crate::settings::locate::{line_of_key, unknown, wrong_key};
+use crate::settings::places::Places;
 
 /// The schedules of one file, and the name under which they are owned.
 #[derive(Clone, Debug)]
@@ -95,11 +95,12 @@ fn source(
             format!("file:{}", name.display())
         }
     };
+    let places = Places::of(text);
     let entries = form.schedule.into_iter().enumerate();
     let entries = entries.map(|(index, entry)| {
-        let place = place_of(text, index, "id").unwrap_or(entry.span().start);
-        let schedule = schedule(text, path, index, entry)?;
-        Ok((schedule, line_of(text, place)))
+        let place = places.of_key(index, "id").unwrap_or(entry.span().start);
+        let schedule = schedule(&places, path, index, entry)?;
+        Ok((schedule, places.line_of(place)))
     });
     let (schedules, lines) = entries
         .collect::<Result<Vec<_>, Problem>>()?
@@ -115,23 +116,23 @@ fn source(
 }
 
 fn schedule(
-    text: &str,
+    places: &Places<'_>,
     path: &Path,
     index: usize,
     entry: Spanned<toml::Value>,
 ) -> Result<Schedule, Problem> {
     let start = entry.span().start;
     let value = json(entry.into_inner()).map_err(|message| {
-        let place = endless_number(text, index).unwrap_or(start);
-        wrong_key(&message, path, line_of(text, place))
+        let place = places.of_endless_number(index).unwrap_or(start);
+        wrong_key(&message, path, places.line_of(place))
     })?;
     serde_json::from_value(value.clone()).map_err(|error| {
         let message = error.to_string();
         let place = blamed(&value, &message)
-            .and_then(|key| place_of(text, index, &key))
+            .and_then(|key| places.of_key(index, &key))
             .unwrap_or(start);
         let id = value.get("id").and_then(Value::as_str);
-        let problem = wrong_key(&message, path, line_of(text, place));
+        let problem = wrong_key(&message, path, places.line_of(place));
         match id {
             Some(id) if !message.contains(id) => {
                 problem.during(format!("schedule {id} of {} is wrong", path.display()))
@@ -195,49 +196,6 @@ fn blamed(entry: &Value, message: &str) -> Option<String> {
         .cloned()
 }
 
-/// Where a key of the entry with this index stands, at any depth.
-fn place_of(text: &str, index: usize, key: &str) -> Option<usize> {
-    in_entry(text, index, |entry| {
-        find_key(entry.get_ref().as_table()?, key)
-    })
-}
-
-/// Where the first number of the entry with this index stands that is none: `inf` or `nan`.
-fn endless_number(text: &str, index: usize) -> Option<usize> {
-    fn find(value: &Spanned<DeValue<'_>>) -> Option<usize> {
-        match value.get_ref() {
-            DeValue::Float(number) => {
-                let finite = number.as_str().parse().is_ok_and(f64::is_finite);
-                (!finite).then(|| value.span().start)
-            }
-            DeValue::Array(items) => items.iter().find_map(find),
-            DeValue::Table(entries) => entries.iter().find_map(|(_, value)| find(value)),
-            _ => None,
-        }
-    }
-    in_entry(text, index, find)
-}
-
-fn in_entry(
-    text: &str,
-    index: usize,
-    look: impl Fn(&Spanned<DeValue<'_>>) -> Option<usize>,
-) -> Option<usize> {
-    let document = DeTable::parse(text).ok()?;
-    let entries = document.get_ref().get("schedule")?;
-    look(entries.get_ref().as_array()?.get(index)?)
-}
-
-fn find_key(table: &DeTable<'_>, key: &str) -> Option<usize> {
-    let here = table.iter().find(|(name, _)| name.get_ref() == key);
-    here.map(|(name, _)| name.span().start).or_else(|| {
-        let tables = table
-            .iter()
-            .filter_map(|(_, value)| value.get_ref().as_table());
-        tables.into_iter().find_map(|inner| find_key(inner, key))
-    })
-}
-
 fn only_once(sources: &[ScheduleSource]) -> Result<(), Problem> {
     let mut ids = HashMap::new();
     let mut names = HashMap::new();
@@ -262,4 +220,31 @@ fn only_once(sources: &[ScheduleSource]) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::path::Path;
+
+    use super::parse_source;
+
+    /// Were the text looked through for each entry, this would take the better part of an hour.
+    #[test]
+    fn a_long_file_is_read_once_for_all_its_entries() {
+        const ENTRIES: usize = 50_000;
+        let mut text = String::new();
+        for n in 0..ENTRIES {
+            writeln!(
+                text,
+                "[[schedule]]\nevery = \"1h\"\nid = \"s{n}\"\nkind = \"k\""
+            )
+            .unwrap();
+        }
+        let source = parse_source(&text, Path::new("jobs.toml")).unwrap();
+        let (place, last) = source.placed().last().unwrap();
+        assert_eq!(source.schedules.len(), ENTRIES);
+        assert_eq!(place, format!("jobs.toml:{}", 4 * ENTRIES - 1));
+        assert_eq!(last.id.as_str(), format!("s{}", ENTRIES - 1));
+    }
 }
