@@ -124,7 +124,7 @@ impl Settings {
             .rate("store", self.tasks, store)
             .rate("floor", self.tasks, floor);
         report.fact("store_per_floor", (ratio * 1e3).round() / 1e3);
-        report.print();
+        report.print()?;
         match self.at_least {
             Some(least) if ratio < least => Err(format!(
                 "the store does {} life cycles a second, {ratio:.2} of the floor; expected {least}",

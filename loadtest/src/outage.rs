@@ -17,6 +17,7 @@ use crate::Result;
 use crate::report::Report;
 use crate::scenario::load::PAYLOAD;
 use crate::scenario::{Load, QUEUE, now, waiting, worker};
+use crate::tally::Account;
 use server::Server;
 use witness::Witness;
 
@@ -93,17 +94,16 @@ impl Settings {
             .fact("tasks", tasks as u64)
             .fact("away", tidemill::format_duration(self.away))
             .fact("acknowledged", found.acknowledged)
-            .fact("acknowledged_and_lost", found.lost)
             .fact("run_twice", found.twice)
             .fact(
                 "quiet_again_after_ms",
                 u64::try_from(found.quiet_after.as_millis())?,
             );
-        report.print();
-        if found.lost > 0 {
-            return Err(format!("{} tasks were acknowledged and did not run", found.lost).into());
-        }
-        Ok(())
+        report.account(Account {
+            lost: usize::try_from(found.lost)?,
+            ..Account::default()
+        });
+        report.print()
     }
 
     /// Kills the server after a third of the time, and starts it again; answers when it was killed.

@@ -89,7 +89,7 @@ impl Settings {
             .fact("worker_per_pipeline", (ratio * 1e3).round() / 1e3)
             .fact("redis_us_per_enqueue", per_task(&mut cost_of_fill))
             .fact("redis_us_per_run", per_task(&mut cost_of_drain));
-        report.print();
+        report.print()?;
         match self.at_least {
             Some(least) if ratio < least => {
                 Err(format!("the worker does {ratio:.2} of the pipeline; expected {least}").into())

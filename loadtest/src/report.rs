@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
 use crate::Result;
+use crate::tally::Account;
 
 /// Durations from a microsecond to an hour, at three digits.
 #[derive(Clone, Debug)]
@@ -42,6 +43,7 @@ pub(crate) struct Report {
     title: String,
     rows: Vec<(String, String)>,
     json: Map<String, Value>,
+    account: Account,
 }
 
 impl Report {
@@ -53,7 +55,14 @@ impl Report {
             title,
             rows: Vec::new(),
             json,
+            account: Account::default(),
         }
+    }
+
+    /// What was lost and doubled, beside what is known of that already.
+    pub(crate) fn account(&mut self, account: Account) -> &mut Self {
+        self.account = self.account.and(account);
+        self
     }
 
     /// A fact.
@@ -100,8 +109,10 @@ impl Report {
         self
     }
 
-    /// Prints both forms.
-    pub(crate) fn print(&self) {
+    /// Prints both forms; an error when anything was lost or doubled.
+    pub(crate) fn print(mut self) -> Result {
+        let (lost, duplicates) = (self.account.lost, self.account.duplicates);
+        self.fact("lost", lost).fact("duplicates", duplicates);
         println!("{}", self.title);
         let width = self
             .rows
@@ -112,7 +123,8 @@ impl Report {
         for (name, value) in &self.rows {
             println!("  {name:width$}  {value}");
         }
-        println!("{}", Value::Object(self.json.clone()));
+        println!("{}", Value::Object(self.json));
+        self.account.check()
     }
 }
 

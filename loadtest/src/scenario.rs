@@ -4,6 +4,7 @@ mod crash;
 mod delayed;
 pub(crate) mod drain;
 mod enqueue;
+mod fires;
 mod latency;
 mod lifecycle;
 pub(crate) mod load;
@@ -41,6 +42,8 @@ enum Scenario {
     Burst,
     /// Tasks enqueued at a fixed rate, whatever the answers take; measured from the planned instant.
     Steady,
+    /// Schedules that fire each second, and a producer; the lateness counts from the due instant of each.
+    Fires,
     /// A worker in a process of its own is killed while it runs all of them: how long until another runs
     /// the last one again.
     Crash,
@@ -67,15 +70,24 @@ pub(crate) struct Settings {
     /// Bytes of payload of a task.
     #[arg(long, default_value_t = load::PAYLOAD)]
     payload: usize,
-    /// drain, steady, delayed, burst: how many handlers at once.
+    /// drain, steady, delayed, burst, fires: how many handlers at once.
     #[arg(long, default_value_t = 256)]
     concurrency: usize,
-    /// steady: tasks per second.
+    /// steady: tasks per second; fires: schedules, each of which fires once a second.
     #[arg(long, default_value_t = 1_000)]
     rate: u32,
-    /// delayed: the time over which the due instants are spread.
+    /// delayed: the time over which the due instants are spread; fires: for how long they fire.
     #[arg(long, default_value = "10s", value_parser = tidemill::parse_duration)]
     over: Duration,
+    /// fires: how far ahead of their time fires are put into the store.
+    #[arg(long, default_value = "60s", value_parser = tidemill::parse_duration)]
+    horizon: Duration,
+    /// fires: the window behind its second over which each fire is spread.
+    #[arg(long, default_value = "0s", value_parser = tidemill::parse_duration)]
+    jitter: Duration,
+    /// fires: whether a worker (1) runs the fires, or none (0).
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    workers: u8,
     /// crash: the time to live of a lease.
     #[arg(long, default_value = "10s", value_parser = tidemill::parse_duration)]
     lease: Duration,
@@ -98,22 +110,24 @@ impl Settings {
             Scenario::Latency => latency::run(self, &connection).await?,
             Scenario::Delayed => delayed::spread(self, &connection).await?,
             Scenario::Burst => delayed::burst(self, &connection).await?,
+            Scenario::Fires => fires::run(self, &connection).await?,
             Scenario::Crash => crash::run(self, &connection).await?,
             Scenario::Steady => steady::run(self, &connection).await?,
         };
         let left = waiting(&connection).await?;
-        let expected = if self.scenario == Scenario::Enqueue {
-            self.tasks as u64
-        } else {
-            0
+        let expected = match self.scenario {
+            Scenario::Enqueue => self.tasks as u64,
+            Scenario::Fires if self.workers == 0 => {
+                u64::from(self.rate) * self.over.as_secs().max(1)
+            }
+            _ => 0,
         };
         if left != expected {
             return Err(
                 format!("the store holds {left} tasks afterwards; expected {expected}").into(),
             );
         }
-        report.print();
-        Ok(())
+        report.print()
     }
 
     fn report(&self, scenario: &str, title: &str) -> Report {

@@ -50,21 +50,55 @@ impl Tally {
         }
     }
 
+    /// What is missing and what came more than once.
+    pub(crate) fn account(&self) -> Account {
+        let runs = self.0.runs.iter().map(|runs| runs.load(Ordering::Relaxed));
+        Account {
+            lost: self.0.missing.load(Ordering::Acquire),
+            duplicates: runs.filter(|runs| *runs > 1).count(),
+            foreign: self.0.foreign.load(Ordering::Relaxed),
+        }
+    }
+
     /// An error unless every task has run exactly once.
     pub(crate) fn check(&self) -> Result {
-        let lost = self.0.missing.load(Ordering::Acquire);
-        let foreign = self.0.foreign.load(Ordering::Relaxed);
-        let twice = self
-            .0
-            .runs
-            .iter()
-            .filter(|runs| runs.load(Ordering::Relaxed) > 1)
-            .count();
-        if (lost, twice, foreign) == (0, 0, 0) {
+        self.account().check()
+    }
+}
+
+/// What a tally did not come out even by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Tasks that did not run.
+    pub(crate) lost: usize,
+    /// Tasks that ran more than once.
+    pub(crate) duplicates: usize,
+    /// Runs of tasks that nobody enqueued.
+    pub(crate) foreign: usize,
+}
+
+impl Account {
+    /// Both in one.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            lost: self.lost + other.lost,
+            duplicates: self.duplicates + other.duplicates,
+            foreign: self.foreign + other.foreign,
+        }
+    }
+
+    /// An error unless all is even.
+    pub(crate) fn check(self) -> Result {
+        if self == Self::default() {
             return Ok(());
         }
+        let Self {
+            lost,
+            duplicates,
+            foreign,
+        } = self;
         Err(format!(
-            "{lost} tasks did not run, {twice} ran more than once, {foreign} unknown ones ran"
+            "{lost} tasks did not run, {duplicates} ran more than once, {foreign} unknown ones ran"
         )
         .into())
     }
