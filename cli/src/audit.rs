@@ -2,6 +2,7 @@
 
 use tidemill::TaskId;
 use tidemill::ledger::{LogLine, LogStream, Logs};
+use tidemill_control::{AuditRecord, Auditor};
 
 use crate::clean;
 use crate::context::Context;
@@ -64,4 +65,23 @@ pub(crate) async fn note(
     };
     let lines = vec![line];
     Ok(Logs::append_log(context.ledger(), task, lines).await?)
+}
+
+/// Writes the audit line of a change, and keeps it for 90 days with those of the HTTP API.
+pub(crate) async fn keep(
+    context: &Context,
+    action: &str,
+    subject: &str,
+    reason: &ReasonArgs,
+) -> Result<(), Problem> {
+    let record = AuditRecord {
+        at: context.clock().now(),
+        actor: context.settings.actor.clone(),
+        action: action.to_owned(),
+        subject: subject.to_owned(),
+        reason: reason.text().map(str::to_owned),
+        from: None,
+        outcome: "done".into(),
+    };
+    Ok(Auditor::new(&context.connection).keep(&record).await?)
 }

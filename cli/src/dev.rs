@@ -1,4 +1,4 @@
-//! `tidemill dev`: producer and worker in one process, with a live log for people.
+//! `tidemill dev`: producer, worker and control in one process, with a live log for people.
 
 mod banner;
 mod feed;
@@ -23,7 +23,7 @@ use crate::settings::{
 };
 use crate::signals::{Signals, Stop};
 use crate::values::WeightedQueue;
-use crate::{producer, worker};
+use crate::{control, producer, worker};
 
 const SAMPLE: &str = include_str!("sample/tidemill.toml");
 
@@ -90,6 +90,14 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     let reloader = Reloader::new(&connection, settings.file.clone(), &sources).await?;
     apply_sources(&connection, sources).await?;
 
+    let mut api = settings.control.clone();
+    if api.listen.is_none() && taken(control::LISTEN).await {
+        // Another `dev`, as like as not: one that nobody named need not have the usual port.
+        api.listen = Some((control::LISTEN.ip(), 0).into());
+    }
+    let api = control::server(&connection, settings.namespace.clone(), api);
+    let api = api.bind().await.map_err(control::refused)?;
+
     let (feed, events) = feed::channel();
     let worker = worker::builder(&connection, &given)
         .on_event(events.worker())
@@ -105,6 +113,8 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     for line in banner {
         out.line(&line)?;
     }
+    out.line(&format!("The API is on http://{}/api/v1", api.address()))?;
+    out.line("")?;
     out.flush()?;
     let signals = Signals::listen()?;
     let stop = Stop::default();
@@ -113,7 +123,8 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     let roles = async {
         let done = tokio::try_join!(
             worker.run_until_or(stop.well.clone(), stop.at_once.clone()),
-            scheduler.run(stop.well.clone())
+            scheduler.run(stop.well.clone()),
+            api.run(stop.well.clone())
         );
         worked.cancel();
         done
@@ -139,6 +150,11 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
         worked.and(shown)
     };
     Box::pin(signals.guard(&stop, both)).await
+}
+
+/// Whether somebody else listens there.
+async fn taken(address: std::net::SocketAddr) -> bool {
+    tokio::net::TcpListener::bind(address).await.is_err()
 }
 
 fn sample() -> Result<ScheduleSource, Problem> {

@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tidemill::Namespace;
 
+use crate::control::ControlArgs;
 use crate::cron::CronCommand;
 use crate::dead::DeadCommand;
 use crate::dev::DevArgs;
@@ -16,6 +17,7 @@ use crate::producer::ProducerArgs;
 use crate::queue::QueueCommand;
 use crate::schedule::ScheduleCommand;
 use crate::task::TaskCommand;
+use crate::token::TokenCommand;
 use crate::worker::WorkerArgs;
 
 /// Schedules and application calls become tasks in a broker; workers run them.
@@ -107,12 +109,14 @@ pub(crate) enum LogFormat {
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run producer and worker in one process, with sample schedules when there is no configuration
+    /// Run producer, worker and control in one process, with sample schedules when there is no configuration
     Dev(DevArgs),
     /// Turn schedules into tasks
     Producer(ProducerArgs),
     /// Run tasks with the built-in handlers: command, http, echo, sleep, fail
     Worker(WorkerArgs),
+    /// Serve the HTTP API for those who enqueue and operate
+    Control(ControlArgs),
     /// Put a task in line and print its id
     Enqueue(Box<EnqueueArgs>),
     /// Look at tasks and change them
@@ -130,6 +134,9 @@ pub(crate) enum Command {
     /// Look at dead letters, put them back, remove them
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Make, list and revoke tokens for the HTTP API
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// List the workers that are alive
     Workers(OutputArgs),
     /// List the producers that are alive

@@ -10,6 +10,7 @@ mod check;
 mod clean;
 mod completions;
 mod context;
+mod control;
 mod cron;
 mod dead;
 mod dev;
@@ -27,6 +28,7 @@ mod selection;
 mod settings;
 mod signals;
 mod task;
+mod token;
 mod values;
 mod worker;
 

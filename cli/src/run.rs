@@ -12,8 +12,8 @@ use crate::output::Out;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::{
-    check, clean, completions, cron, dead, dev, enqueue, logging, presence, producer, queue,
-    schedule, task, worker,
+    check, clean, completions, control, cron, dead, dev, enqueue, logging, presence, producer,
+    queue, schedule, task, token, worker,
 };
 
 /// How long the end of the process waits for what cannot be stopped.
@@ -56,9 +56,8 @@ fn start(cli: Cli) -> Result<(), Problem> {
     }
     let settings = Settings::resolve(cli.global)?;
     let default = match (&cli.command, settings.log_format) {
-        (Command::Worker(_) | Command::Producer(_), _) | (Command::Dev(_), LogFormat::Json) => {
-            "info"
-        }
+        (Command::Worker(_) | Command::Producer(_) | Command::Control(_), _)
+        | (Command::Dev(_), LogFormat::Json) => "info",
         // The live log on standard output tells all that a person wants to know.
         (Command::Dev(_), LogFormat::Human) => "error",
         (Command::Check, _) => "warn",
@@ -81,11 +80,13 @@ async fn dispatch(command: Command, settings: Settings) -> Result<(), Problem> {
         Command::Dev(args) => Box::pin(dev::run(args, settings)).await,
         Command::Producer(args) => Box::pin(producer::run(args, settings)).await,
         Command::Worker(args) => Box::pin(worker::run(args, settings)).await,
+        Command::Control(args) => Box::pin(control::run(args, settings)).await,
         Command::Enqueue(args) => Box::pin(enqueue::run(*args, settings)).await,
         Command::Task(command) => Box::pin(task::run(command, settings)).await,
         Command::Schedule(command) => Box::pin(schedule::run(command, settings)).await,
         Command::Queue(command) => Box::pin(queue::run(command, settings)).await,
         Command::Dead(command) => Box::pin(dead::run(command, settings)).await,
+        Command::Token(command) => Box::pin(token::run(command, settings)).await,
         Command::Workers(args) => Box::pin(presence::workers(args, settings)).await,
         Command::Producers(args) => Box::pin(presence::producers(args, settings)).await,
         Command::Check => Box::pin(check::run(settings)).await,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tidemill::Namespace;
 
-pub(crate) use file::{ProducerSettings, WorkerSettings};
+pub(crate) use file::{ControlSettings, ProducerSettings, WorkerSettings};
 pub(crate) use schedules::{ScheduleSource, Stamp, parse_source, read_sources, stamp};
 pub(crate) use trial::{try_producer, try_worker};
 
@@ -39,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) log: Option<String>,
     pub(crate) worker: WorkerSettings,
     pub(crate) producer: ProducerSettings,
+    pub(crate) control: ControlSettings,
     /// Who is named in audit lines.
     pub(crate) actor: String,
 }
@@ -69,6 +70,7 @@ impl Settings {
             log: given(flags.log, form.log),
             worker: form.worker,
             producer: form.producer,
+            control: form.control,
             actor: flags.actor.unwrap_or_else(|| "unknown".into()),
         };
         if let Some(directives) = log_of_file {

@@ -1,5 +1,6 @@
 //! The form of `tidemill.toml`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use tidemill::{Namespace, seconds_text};
 use toml::Spanned;
 
+use crate::control::Auth;
 use crate::grammar::LogFormat;
 use crate::problem::Problem;
 use crate::settings::locate::wrong_toml;
@@ -28,6 +30,7 @@ pub(super) struct FileForm {
     pub(super) schedules: Vec<PathBuf>,
     pub(super) worker: WorkerSettings,
     pub(super) producer: ProducerSettings,
+    pub(super) control: ControlSettings,
     pub(super) schedule: Vec<Spanned<toml::Value>>,
 }
 
@@ -54,6 +57,36 @@ pub(crate) struct ProducerSettings {
     #[serde(with = "seconds_text::option")]
     pub(crate) lease: Option<Duration>,
     pub(crate) shards: Option<u32>,
+}
+
+/// The table `[control]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ControlSettings {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) auth: Option<Auth>,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) origins: Vec<String>,
+    pub(crate) read_only: Option<bool>,
+    pub(crate) rate: Option<u32>,
+    pub(crate) one_time: Option<bool>,
+    pub(crate) jwt: Option<JwtTable>,
+}
+
+/// The table `[control.jwt]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JwtTable {
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    /// A file, or an `https:` or `http:` address.
+    pub(crate) jwks: String,
+    #[serde(default = "role")]
+    pub(crate) role_claim: String,
+}
+
+fn role() -> String {
+    "role".into()
 }
 
 fn queues<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WeightedQueue>, D::Error> {

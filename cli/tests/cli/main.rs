@@ -9,6 +9,7 @@
 mod bench;
 mod bulk;
 mod configuration;
+mod control;
 mod cron;
 mod dead;
 mod dev;

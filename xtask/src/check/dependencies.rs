@@ -29,6 +29,11 @@ const RULES: &[Rule] = &[
     ("tidemill-producer", &["tidemill-shared"], STORES),
     ("tidemill-worker", &["tidemill-shared"], STORES),
     (
+        "tidemill-control",
+        &["tidemill-shared", "tidemill-producer"],
+        STORES,
+    ),
+    (
         "tidemill",
         &[
             "tidemill-shared",
@@ -41,7 +46,7 @@ const RULES: &[Rule] = &[
         ],
         &[],
     ),
-    ("tidemill-cli", &["tidemill"], &[]),
+    ("tidemill-cli", &["tidemill", "tidemill-control"], &[]),
     ("tidemill-loadtest", &["tidemill"], &[]),
     ("tidemill-examples", &["tidemill"], &[]),
     ("tidemill-e2e", &["tidemill"], &[]),

@@ -16,6 +16,8 @@ pub(super) const TARGETS: &[&str] = &[
     "--test=worker_kills",
     // The worker.
     "--test=behaviours",
+    // The HTTP API.
+    "--test=api",
     // The producer.
     "--test=client",
     "--test=scheduler",

@@ -1,0 +1,12 @@
+//! Who may do what.
+
+mod jwt;
+mod principal;
+mod role;
+mod tokens;
+
+pub(crate) use jwt::Jwt;
+pub(crate) use principal::Principal;
+pub use role::{Role, Scope};
+pub(crate) use tokens::hex;
+pub use tokens::{Issued, TokenRecord, Tokens};
