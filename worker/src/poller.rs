@@ -26,12 +26,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// waits brings nothing.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// The most calls at once for the same queues. They take turns only while there is a backlog.
+const TURNS: usize = 4;
+
+/// The most that a turn asks for: beyond that, a larger batch saves nothing.
+const TURN: usize = 256;
+
+/// The fewest slots that are worth two turns.
+const WORTH_TWO: usize = 32;
+
 /// How often [`Poller::drain`] puts up with an error.
 const DRAIN_TRIES: usize = 8;
 
 /// The agent that leases. Slots are reserved for a call while it is under way, so that never more
 /// comes than can start. One call asks for every queue that has room; a queue that was full then and
 /// has room now gets a call of its own, with the slots that its own runs have freed.
+///
+/// While there is a backlog, calls for a part of the slots each take turns: what one has brought is
+/// run while the broker answers another.
 pub(crate) struct Poller {
     engine: Arc<Engine>,
     quotas: Quotas,
@@ -116,7 +128,7 @@ impl Poller {
                 continue;
             };
             match self.receive(answer) {
-                Ok((0, _)) if quiet => return Ok(runs),
+                Ok((0, _)) if quiet && self.calls.is_empty() => return Ok(runs),
                 Ok((0, _)) => tokio::select! {
                     () = engine.slots().freed() => {}
                     () = engine.holdings().empty() => {}
@@ -148,34 +160,45 @@ impl Poller {
         self.not_before = Some(Instant::now() + delay);
     }
 
-    /// Starts a call for what is free, if anything is.
+    /// Starts calls for what is free, if anything is.
     fn ask(&mut self, wait: Duration) {
-        if self.not_before.is_some() {
-            return;
+        while let Some(plan) = self.plan() {
+            self.reserved += plan.max;
+            for (queue, most) in &plan.entries {
+                if let Some(asked) = self.asked.get_mut(*queue) {
+                    *asked += most;
+                }
+            }
+            self.calls.push(call(Arc::clone(&self.engine), plan, wait));
         }
+    }
+
+    /// What the next call asks for, if there is to be one.
+    fn plan(&self) -> Option<Plan> {
         let slots = self.engine.slots();
         let free = slots.total().saturating_sub(slots.busy() + self.reserved);
-        if free == 0 {
-            return;
+        if free == 0 || self.not_before.is_some() {
+            return None;
         }
+        let takes_turns = self.engine.has_backlog() && slots.total() >= WORTH_TWO;
+        let turn = TURN.min(slots.total() / 2);
+        // A further call is worth its cost only if it asks for a good part of a turn.
+        let under_way = self.calls.len();
+        let is_further = takes_turns && (1..TURNS).contains(&under_way) && free >= turn / 2;
         let rooms: Vec<_> = self
             .asked
             .iter()
             .enumerate()
-            .map(|(queue, asked)| if *asked > 0 { 0 } else { slots.room(queue) })
+            .map(|(queue, asked)| match asked {
+                0 => slots.room(queue),
+                _ if is_further => slots.room(queue).saturating_sub(*asked),
+                _ => 0,
+            })
             .collect();
         let most = self.engine.broker().capabilities().max_batch.max(1);
+        let most = if takes_turns { most.min(turn) } else { most };
         let plan = self.quotas.plan(free.min(most), &rooms);
-        if plan.max == 0 {
-            return;
-        }
-        self.reserved += plan.max;
-        for (queue, most) in &plan.entries {
-            if let Some(asked) = self.asked.get_mut(*queue) {
-                *asked += most;
-            }
-        }
-        self.calls.push(call(Arc::clone(&self.engine), plan, wait));
+        (plan.max > 0).then_some(plan)
     }
 
     /// Starts what a call has brought. Answers how many of how many that was.
