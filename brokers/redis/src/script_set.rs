@@ -65,6 +65,7 @@ pub(crate) struct Scripts {
     pub(crate) apply_schedules: Script,
     pub(crate) list_schedules: Script,
     pub(crate) record_fires: Script,
+    pub(crate) record_fires_ahead: Script,
     pub(crate) list_fires: Script,
 }
 
@@ -97,5 +98,6 @@ pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     apply_schedules: task_script!("apply_schedules", "schedule"),
     list_schedules: task_script!("list_schedules", "schedule"),
     record_fires: task_script!("record_fires", "admit", "schedule"),
+    record_fires_ahead: plain_script!("record_fires_ahead"),
     list_fires: task_script!("list_fires", "schedule"),
 });

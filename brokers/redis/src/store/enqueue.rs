@@ -108,7 +108,7 @@ impl RedisStore {
     }
 
     /// Keeps a record, unless there is one under this id.
-    fn record_command(&self, envelope: &Envelope) -> Result<Cmd> {
+    pub(super) fn record_command(&self, envelope: &Envelope) -> Result<Cmd> {
         let record = encode_record(envelope)?;
         let mut command = Cmd::with_capacity(4, record.len() + 160);
         command

@@ -5,7 +5,8 @@
 --                  MessagePack map of what differs from the default. A plain task, with neither key, origin nor
 --                  retention, that has done nothing yet is written shorter: "~seq TAB priority TAB queue" while it
 --                  waits for its due time; "number:seq" while it waits in its line since then, and a bare "seq"
---                  while it does from its admission; "seq group" while it runs for the first time.
+--                  while it does from its admission; "seq group" while it runs for the first time. A fire that was put
+--                  ahead is "^seq TAB priority TAB queue" until its due time.
 -- {prefix}index:{queue}   ZSET of ids by seq: the tasks of the queue, but for those in "seq", which are found in
 --                  their line, and those in "seq group", which are found by their lease
 -- {prefix}due      ZSET of ids by due time: scheduled and retry, but for fires that the gate holds
@@ -67,8 +68,8 @@ end
 
 local function read_state(task, state)
   local letter, body = sub(state, 1, 1), nil
-  if letter == '~' then
-    task.st, task.seq = 's', tonumber(match(state, '^~(%d+)'))
+  if letter == '~' or letter == '^' then
+    task.st, task.seq = 's', tonumber(match(state, '^.(%d+)'))
     task.number = task.seq
     return
   end

@@ -1,15 +1,18 @@
 //! Fires of schedules.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
+use redis::Value;
 use tidemill_shared::ledger::{FireOutcome, FireRecord, Fires, PlannedFire, Term};
-use tidemill_shared::{Cursor, Page, Result, ScheduleId};
+use tidemill_shared::{Cursor, Page, Priority, QueueName, Result, ScheduleId, Timestamp};
 
 use crate::args::Args;
 use crate::head::{encode_record, nonsense};
 use crate::reply::Reply;
 use crate::script_set::SCRIPTS;
 use crate::store::RedisStore;
-use crate::store::broker::MAX_PAYLOAD;
+use crate::store::broker::{MAX_BATCH, MAX_PAYLOAD};
 use crate::store::inspect::MAX_PAGE;
 use crate::store::record::state;
 
@@ -22,6 +25,11 @@ impl Fires for RedisStore {
     ) -> Result<Vec<FireOutcome>> {
         if fires.is_empty() {
             return Ok(Vec::new());
+        }
+        if let Some(row) = Ahead::of(term, &fires, self.inner.clock.now())
+            && let Some(outcomes) = self.record_ahead(&row, &fires).await?
+        {
+            return Ok(outcomes);
         }
         let mut args = match term {
             Some(term) => self
@@ -37,13 +45,7 @@ impl Fires for RedisStore {
         }
         let script = &SCRIPTS.record_fires;
         let answer = self.change("record fires", script, args).await?;
-        let mut answers = Reply::list("record fires", answer)?;
-        let mut outcomes = Vec::with_capacity(fires.len());
-        while !answers.is_done() {
-            let letter = answers.bytes()?;
-            outcomes.push(outcome(&letter).ok_or_else(|| nonsense("record fires"))?);
-        }
-        Ok(outcomes)
+        outcomes(answer, fires.len())
     }
 
     async fn fires(
@@ -67,6 +69,92 @@ impl Fires for RedisStore {
         }
         Ok(Page { items, next })
     }
+}
+
+/// A batch that a leader puts ahead: fires of the calendar, due later, without keys, for one line.
+struct Ahead<'a> {
+    term: &'a Term,
+    now: Timestamp,
+    queue: &'a QueueName,
+    priority: Priority,
+}
+
+impl<'a> Ahead<'a> {
+    fn of(term: Option<&'a Term>, fires: &'a [PlannedFire], now: Timestamp) -> Option<Self> {
+        let (term, first) = (term?, fires.first()?.task.as_deref().ok()?);
+        let mut seen = HashSet::with_capacity(fires.len());
+        let fits = |fire: &'a PlannedFire| {
+            let Ok(task) = &fire.task else { return false };
+            task.key.is_none()
+                && task.due_at > now
+                && (&task.queue, task.priority) == (&first.queue, first.priority)
+                && !fire.manual
+                && fire.count == 1
+                && fire.planned_until == fire.scheduled_at
+                && term.covers(&fire.schedule)
+                && seen.insert(&task.id)
+        };
+        let is_quick = fires.len() <= MAX_BATCH && fires.iter().all(fits);
+        is_quick.then_some(Self {
+            term,
+            now,
+            queue: &first.queue,
+            priority: first.priority,
+        })
+    }
+}
+
+impl RedisStore {
+    /// Records a batch that is put ahead, by the quick script. `None` when the thorough one has to look.
+    async fn record_ahead(
+        &self,
+        row: &Ahead<'_>,
+        fires: &[PlannedFire],
+    ) -> Result<Option<Vec<FireOutcome>>> {
+        let mut args = Args::at(row.now)
+            .number(row.term.shard)
+            .number(row.term.epoch)
+            .with(row.term.holder.as_str())
+            .with(row.queue.as_str())
+            .number(row.priority.level());
+        args.reserve(5 * fires.len());
+        let mut records = Vec::with_capacity(fires.len());
+        for fire in fires {
+            let Ok(task) = &fire.task else {
+                return Ok(None);
+            };
+            task.check(MAX_PAYLOAD)?;
+            records.push(self.record_command(task)?);
+            args.push(fire.schedule.as_str());
+            args.push_number(fire.scheduled_at.as_micros());
+            args.push_number(fire.revision);
+            args.push_number(task.due_at.as_micros());
+            args.push(task.id.as_str());
+        }
+        let call = self.invocation(&SCRIPTS.record_fires_ahead, &args);
+        let answers = self
+            .link()
+            .transact("record fires", records, vec![call])
+            .await?;
+        match answers.into_iter().next() {
+            None | Some(Value::Nil) => Ok(None),
+            Some(answer) => outcomes(answer, fires.len()).map(Some),
+        }
+    }
+}
+
+/// What a script says of each fire.
+fn outcomes(answer: Value, fires: usize) -> Result<Vec<FireOutcome>> {
+    let mut answers = Reply::list("record fires", answer)?;
+    let mut outcomes = Vec::with_capacity(fires);
+    while !answers.is_done() {
+        let letter = answers.bytes()?;
+        outcomes.push(outcome(&letter).ok_or_else(|| nonsense("record fires"))?);
+    }
+    if outcomes.len() == fires {
+        return Ok(outcomes);
+    }
+    Err(nonsense("record fires"))
 }
 
 fn push_fire(args: &mut Args, term: Option<&Term>, fire: &PlannedFire) -> Result<()> {
