@@ -258,6 +258,7 @@ macro_rules! __cases {
                 a_fire_and_its_task_and_the_cursor_are_one_step [Inspect];
                 missed_and_skipped_instants_are_on_record;
                 a_missed_instant_can_be_made_up_for_by_hand_once;
+                a_missed_instant_stays_missed_while_its_queue_is_full [Inspect];
                 a_manual_fire_leaves_the_calendar_intact;
                 a_paused_schedule_can_still_be_fired_by_hand;
                 a_fire_follows_its_task_to_the_end;

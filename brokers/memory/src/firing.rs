@@ -56,6 +56,7 @@ impl State {
             self.schedules.advance(&fire.schedule, fire.planned_until);
         }
         let on_record = self.fires.get(&fire.schedule, fire.scheduled_at);
+        let is_made_up_for = on_record.is_some();
         if on_record.is_some_and(|record| !fire.makes_up_for(record.outcome)) {
             return (FireOutcome::Duplicate, None);
         }
@@ -104,7 +105,10 @@ impl State {
             }
         }
         let outcome = record.outcome;
-        self.fires.insert(record);
+        // What could not be made up for stays missed, so that it can be later.
+        if !(is_made_up_for && outcome == FireOutcome::Skipped) {
+            self.fires.insert(record);
+        }
         (outcome, added)
     }
 }

@@ -4,7 +4,7 @@ use tidemill_shared::State;
 use tidemill_shared::ledger::{FireOutcome, PlannedFire};
 
 use crate::planning::{PRODUCER, Plan, schedule, schedule_id};
-use crate::scene::{QUEUE, Scene, id, ids, seconds, worker};
+use crate::scene::{QUEUE, Scene, id, ids, queue, seconds, worker};
 use crate::verdicts::{ack, bury};
 
 /// Behaviour 60.
@@ -175,6 +175,32 @@ pub(crate) async fn a_missed_instant_can_be_made_up_for_by_hand_once(scene: &Sce
     assert_eq!(fires[0].task, Some(id(&plan.task(missed))));
     let record = scene.schedule("a").await.expect("it is there");
     assert_eq!((record.planned_until, record.fire_count), (skipped, 1));
+}
+
+pub(crate) async fn a_missed_instant_stays_missed_while_its_queue_is_full(scene: &Scene) {
+    let plan = scene.plan(schedule("a")).await;
+    let missed = scene.after(seconds(60));
+    let idle = PlannedFire {
+        task: Err((FireOutcome::Missed, "nothing was up".into())),
+        ..plan.fire(missed, scene.now())
+    };
+    scene.record_fires(Some(&plan.term), vec![idle]).await;
+    scene.advance(seconds(180));
+    let by_hand = || PlannedFire {
+        manual: true,
+        ..plan.fire(missed, scene.now())
+    };
+    let (inspect, name) = (scene.inspect(), queue(QUEUE));
+    inspect.set_limit(&name, Some(0)).await.expect("limited");
+    let outcomes = scene.record_fires(None, vec![by_hand()]).await;
+    assert_eq!(outcomes, [FireOutcome::Skipped]);
+    let fires = scene.fires("a").await;
+    assert_eq!(fires[0].outcome, FireOutcome::Missed);
+    assert_eq!(fires[0].reason.as_deref(), Some("nothing was up"));
+    inspect.set_limit(&name, None).await.expect("lifted");
+    let outcomes = scene.record_fires(None, vec![by_hand()]).await;
+    assert_eq!(outcomes, [FireOutcome::Enqueued]);
+    assert_eq!(scene.fires("a").await[0].outcome, FireOutcome::Enqueued);
 }
 
 /// Behaviour 66.

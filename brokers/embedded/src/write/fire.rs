@@ -68,9 +68,8 @@ fn record_one(
     if !plan.manual {
         advance(tx, &plan.schedule, plan.planned_until)?;
     }
-    if on_record(tx, &plan.schedule, plan.scheduled_at)?
-        .is_some_and(|outcome| !plan.makes_up_for(outcome))
-    {
+    let before = on_record(tx, &plan.schedule, plan.scheduled_at)?;
+    if before.is_some_and(|outcome| !plan.makes_up_for(outcome)) {
         return Ok((FireOutcome::Duplicate, None));
     }
     let mut added = None;
@@ -101,6 +100,10 @@ fn record_one(
             ),
         },
     };
+    // What could not be made up for stays missed, so that it can be later.
+    if before.is_some() && outcome == FireOutcome::Skipped {
+        return Ok((outcome, None));
+    }
     let task = fire
         .task
         .as_ref()

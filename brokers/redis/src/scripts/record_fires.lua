@@ -28,7 +28,8 @@ local function record(schedule, id, instant, fire, task_id, envelope)
       fire.outcome, fire.reason = 's', 'its queue is full (limit ' .. sub(refusal, 2) .. ')'
     end
   end
-  add_fire(id, instant, fire)
+  -- What could not be made up for stays missed, so that it can be later.
+  if not (on_record and fire.outcome == 's') then add_fire(id, instant, fire) end
   return fire.outcome
 end
 
