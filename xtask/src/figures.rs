@@ -123,6 +123,17 @@ const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "Fires of schedules",
+        about: "Schedules that fire each second, and one producer. With a horizon longer than the time for which they fire it puts all of them \
+                ahead as fast as it can. With a worker, lateness counts from the due instant of each fire to its handler's start; the jitter \
+                spreads the fires over their second. Afterwards each instant has to be on record once, and to have run once.",
+        commands: &[
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario fires --rate 20000 --over 20s --horizon 60s",
+            "tidemill-loadtest run --broker redis://127.0.0.1:6379 --scenario fires --rate 10000 --over 5s --horizon 5s --jitter 1s --workers 1",
+            "tidemill-loadtest run --broker sqlite:load.db?synchronous=normal --scenario fires --rate 10000 --over 10s --horizon 60s",
+        ],
+    },
+    Section {
         title: "The next fire of an expression",
         about: "Also for expressions that fire once in decades.",
         commands: &["cargo bench --quiet -p tidemill-shared --bench next_fire"],
