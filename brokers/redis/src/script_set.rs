@@ -31,7 +31,7 @@ macro_rules! plain_script {
 /// A script of the library `task`, which needs the others around it.
 macro_rules! task_script {
     ($name:literal $(, $more:literal)*) => {
-        script!(["queue", "task", "key", "fire" $(, $more)*], $name)
+        script!(["recount", "queue", "task", "key", "fire" $(, $more)*], $name)
     };
 }
 
@@ -79,7 +79,7 @@ pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     renew: task_script!("renew"),
     settle_plain: plain_script!("settle_plain"),
     settle: task_script!("settle"),
-    sweep: task_script!("sweep", "memo", "repair"),
+    sweep: task_script!("sweep", "memo", "types", "counters", "orphans", "repair"),
     stats: task_script!("stats"),
     get: task_script!("get", "view"),
     list: task_script!("list", "view"),

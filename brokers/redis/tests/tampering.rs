@@ -4,102 +4,17 @@
 
 #[path = "harness/redis.rs"]
 mod harness;
+#[path = "harness/scene.rs"]
+mod scene;
 
 use std::time::Duration;
 
-use harness::{Redis, Space};
+use scene::{MINUTE, Scene, ids};
 use tidemill_conformance::Fixture;
 use tidemill_shared::{
-    Admission, BuryReason, Change, Demand, Envelope, Key, KeyClaim, Kind, Lease, Payload,
-    QueueDemand, QueueName, Removed, Renewal, Settled, Settlement, State, TaskId, TaskRecord,
-    Verdict, WorkerId,
+    Admission, BuryReason, Change, Key, KeyClaim, QueueName, Removed, Renewal, Settled, Settlement,
+    State, TaskId, Verdict,
 };
-
-const TTL: Duration = Duration::from_secs(10);
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// A namespace, and a hand in its keys.
-struct Scene {
-    space: Space,
-    raw: redis::Connection,
-}
-
-impl Scene {
-    async fn new() -> Self {
-        let space = Redis("TIDEMILL_TEST_REDIS").space().await;
-        let client = redis::Client::open(space.url()).unwrap();
-        let raw = client.get_connection().unwrap();
-        Self { space, raw }
-    }
-
-    /// Runs a command on a key of the namespace.
-    fn tamper(&mut self, command: &str, key: &str, args: &[&str]) {
-        let key = format!("tidemill:{{{}}}:{key}", self.space.namespace());
-        let mut command = redis::cmd(command);
-        command.arg(key).arg(args).exec(&mut self.raw).unwrap();
-    }
-
-    fn keys(&mut self) -> Vec<String> {
-        let pattern = format!("tidemill:{{{}}}:*", self.space.namespace());
-        let mut keys: Vec<String> = redis::cmd("KEYS")
-            .arg(pattern)
-            .query(&mut self.raw)
-            .unwrap();
-        for key in &mut keys {
-            *key = key.split_once("}:").unwrap().1.to_owned();
-        }
-        keys.sort();
-        keys
-    }
-
-    fn envelope(&self, id: &str) -> Envelope {
-        let now = tidemill_shared::Clock::now(&*self.space.clock());
-        let kind = Kind::new("work").unwrap();
-        Envelope::new(TaskId::new(id).unwrap(), kind, Payload::default(), now)
-    }
-
-    async fn admit(&self, ids: &[&str]) {
-        let batch = ids.iter().map(|id| self.envelope(id)).collect();
-        let answers = self.space.connection().broker.enqueue(batch).await.unwrap();
-        assert!(answers.iter().all(|one| *one == Admission::Admitted));
-    }
-
-    async fn lease(&self, max: usize) -> Vec<Lease> {
-        let demand = Demand {
-            worker: WorkerId::new("w").unwrap(),
-            queues: vec![QueueDemand {
-                queue: QueueName::default(),
-                max,
-            }],
-            max,
-            ttl: TTL,
-            wait: Duration::ZERO,
-        };
-        let broker = self.space.connection().broker;
-        broker.lease(&demand).await.unwrap()
-    }
-
-    /// Sweeps as often as a whole round of repairs may take, twice.
-    async fn sweep(&self) {
-        for _ in 0..6 {
-            self.space.connection().broker.sweep(500).await.unwrap();
-        }
-    }
-
-    async fn state(&self, id: &str) -> Option<State> {
-        self.record(id).await.map(|record| record.state)
-    }
-
-    async fn record(&self, id: &str) -> Option<TaskRecord> {
-        let broker = self.space.connection().broker;
-        let id = TaskId::new(id).unwrap();
-        broker.inspect().unwrap().get(&id).await.unwrap()
-    }
-}
-
-fn ids(leases: &[Lease]) -> Vec<&str> {
-    leases.iter().map(|one| one.token.task.as_str()).collect()
-}
 
 /// F24. The leases are gone: what runs comes back, and a worker that is alive loses nothing.
 #[tokio::test]
@@ -224,4 +139,39 @@ async fn a_removed_queue_leaves_no_key() {
     let removed = inspect.remove_queue(&queue, true, 100).await;
     assert_eq!(removed.unwrap(), Removed::Done);
     assert_eq!(scene.keys(), before);
+}
+
+/// F24. Keys of a wrong type are moved out of the way, and work goes on.
+#[tokio::test]
+async fn a_key_of_a_wrong_type_is_moved_out_of_the_way() {
+    for name in [
+        "due",
+        "leases",
+        "line:5:default",
+        "aside:5:default",
+        "queue:default",
+        "queues",
+        "wake:default",
+        "history:default",
+        "expiring",
+        "states",
+        "meta",
+    ] {
+        let mut scene = Scene::new().await;
+        scene.admit(&["a", "b", "c"]).await;
+        scene.tamper("SET", name, &["junk"]);
+        let broker = scene.space.connection().broker;
+        for _ in 0..12 {
+            // Until the key of the queues is back, the sweep doesn't know them.
+            broker.sweep(500).await.unwrap();
+            scene.space.clock().advance(MINUTE / 20);
+        }
+        assert!(scene.keys().contains(&format!("wrong-type:{name}")));
+        scene.admit(&["d"]).await;
+        let mut done = scene.work_off().await;
+        done.sort();
+        assert_eq!(done, ["a", "b", "c", "d"], "with a wrong {name}");
+        let stats = scene.stats().await.remove(0);
+        assert_eq!((stats.pending, stats.active), (0, 0), "with a wrong {name}");
+    }
 }

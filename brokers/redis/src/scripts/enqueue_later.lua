@@ -48,10 +48,17 @@ if last > 0 then
   call('HSET', states, unpack(written))
   call('ZADD', due, unpack(waits))
   call('ZADD', prefix .. 'index:' .. queue, unpack(index))
-  if call('HINCRBY', queue_key, 'enqueued', last) == last then
-    call('ZADD', prefix .. 'queues', 'NX', 0, queue)
+  -- A new queue, unless its counters were deleted: those are counted anew.
+  if call('HINCRBY', queue_key, 'enqueued', last) == last
+    and call('ZADD', prefix .. 'queues', 'NX', 0, queue) == 1 then
+    call('HSET', queue_key, 'counted', 1)
   end
   call('HINCRBY', queue_key, 'scheduled', last)
+  local recount = prefix .. 'recount'
+  if call('EXISTS', recount) == 1 then
+    for at = 1, 2 * last, 2 do call('SADD', prefix .. 'recounted', written[at]) end
+    call('HINCRBY', recount, queue .. '\t' .. 'scheduled', last)
+  end
   local minute = string.format('%d', math.floor(ARGV[1] / 60000000) * 60000000)
   call('HINCRBY', prefix .. 'history:' .. queue, minute .. 'enqueued', last)
   -- Whoever sleeps until the first one has to look at the clock again.

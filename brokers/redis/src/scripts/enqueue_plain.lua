@@ -48,10 +48,17 @@ if last > 0 then
   local ready, before = ARGV[4], settings[2] and tonumber(string.match(settings[2], '^%S+'))
   if before and before > tonumber(ready) then ready = string.format('%d', before) end
   call('HSET', queue_key, 'e' .. prio, ready .. ' ' .. seq + last)
-  if call('HINCRBY', queue_key, 'enqueued', last) == last then
-    call('ZADD', prefix .. 'queues', 'NX', 0, queue)
+  -- A new queue, unless its counters were deleted: those are counted anew.
+  if call('HINCRBY', queue_key, 'enqueued', last) == last
+    and call('ZADD', prefix .. 'queues', 'NX', 0, queue) == 1 then
+    call('HSET', queue_key, 'counted', 1)
   end
   call('HINCRBY', queue_key, 'n' .. prio, last)
+  local recount = prefix .. 'recount'
+  if call('EXISTS', recount) == 1 then
+    for at = 1, 2 * last, 2 do call('SADD', prefix .. 'recounted', written[at]) end
+    call('HINCRBY', recount, queue .. '\t' .. 'n' .. prio, last)
+  end
   local minute = string.format('%d', math.floor(ARGV[1] / 60000000) * 60000000)
   call('HINCRBY', prefix .. 'history:' .. queue, minute .. 'enqueued', last)
   local wake = prefix .. 'wake:' .. queue

@@ -108,9 +108,17 @@ local function take(queue, prio, room)
     ghosts = ghosts + looked - (granted - had)
   end
   local taken = granted - before
+  if is_recounting() then recount_pass({ unpack(leased, before + 1, granted) }, queue, 'n' .. prio, 'active') end
   bump(queue, 'n' .. prio, -taken)
   bump(queue, 'active', taken)
   return taken
+end
+
+-- How many wait. A counter that is made anew says nothing yet; then the line does, with its ghosts.
+local function waiting_in(queue, prio, counter)
+  local ready = tonumber(counter or 0) or 0
+  if not is_recounting() then return ready end
+  return math.max(ready, call('LLEN', line_key(queue, prio)) + call('ZCARD', aside_key(queue, prio)))
 end
 
 promote(budget)
@@ -125,7 +133,7 @@ while true do
     local pending = pending_by_priority(queue)
     local left = 0
     for prio = 9, 0, -1 do
-      local ready = tonumber(pending[prio + 1] or 0)
+      local ready = waiting_in(queue, prio, pending[prio + 1])
       if ready > 0 then
         local taken = room > 0 and take(queue, prio, math.min(room, ready)) or 0
         room, left = room - taken, left + ready - taken

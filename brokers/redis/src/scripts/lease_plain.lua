@@ -6,6 +6,8 @@
 local call, sub, find = redis.call, string.sub, string.find
 local prefix = sub(KEYS[1], 1, -5)
 local now, most = ARGV[1], tonumber(ARGV[4])
+-- While counters are made anew, each task has to be looked at.
+if call('EXISTS', prefix .. 'recount') == 1 then return 'other' end
 local due = call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')[2]
 if due and tonumber(due) <= tonumber(now) then return 'other' end
 local answer = { due and string.format('%d', tonumber(due)) or false }

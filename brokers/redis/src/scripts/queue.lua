@@ -9,13 +9,13 @@ end
 if what == 'pause' then
   call('HSET', key, 'paused', 1)
   set('reason')
-  call('ZADD', QUEUES, 'NX', 0, queue)
+  enter_queue(queue)
 elseif what == 'resume' then
   call('HDEL', key, 'paused', 'reason')
   wake(queue)
 else
   set('limit')
-  call('ZADD', QUEUES, 'NX', 0, queue)
+  enter_queue(queue)
 end
 finish_script()
 return 1

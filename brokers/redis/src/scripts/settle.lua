@@ -51,16 +51,6 @@ local function put_back(task, started, at, cause)
   end)
 end
 
--- Sets aside what nobody could read. It never ran. A record without a head gets one.
-local function set_aside(task, queue, failure)
-  if task.is_broken then
-    task.queue = queue
-    local head = { 'p', queue, '5', int(now), int(now), '0', '3', 'undecodable' }
-    call('HSET', TASKS, task.id, table.concat(head, '\t') .. '\n' .. (call('HGET', TASKS, task.id) or ''))
-  end
-  finish(task, 'd', function() task.error, task.reason = failure, 'undecodable' end)
-end
-
 local function settle(task, verdict, started, first, second)
   if verdict == 'U' then
     set_aside(task, first, second)

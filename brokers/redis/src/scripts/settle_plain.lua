@@ -11,6 +11,11 @@ for at = 4, #ARGV, 2 do
   n = n + 1
   ids[n] = ARGV[at]
 end
+-- While counters are made anew, each task has to be looked at.
+if call('EXISTS', prefix .. 'recount') == 1 then
+  for at = 1, n do ids[at] = '*' end
+  return ids
+end
 local known = call('HMGET', prefix .. 'states', unpack(ids))
 -- Beyond maxmemory, what frees memory goes on: see `may_exceed_memory`.
 call('DEL', KEYS[2])

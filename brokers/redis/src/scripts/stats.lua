@@ -34,7 +34,7 @@ for _, queue in ipairs(queues) do
   local counters = call('HMGET', queue_key(queue), unpack(FIELDS))
   local oldest
   for prio = 0, 9 do
-    if tonumber(counters[13 + prio] or 0) > 0 then
+    if (tonumber(counters[13 + prio] or 0) or 0) > 0 then
       local ready = first_ready(queue, prio)
       if ready and (not oldest or ready < oldest) then oldest = ready end
     end

@@ -1,12 +1,13 @@
 -- Upkeep, at most so many steps of each kind.
 --
 -- ARGV[2] the budget
--- answers promoted, skipped, pruned, whether there is more; then of each task taken back: id, kind, queue,
+-- answers promoted, skipped, pruned, whether there is more, the keys of a wrong type that were moved; then of each task taken back: id, kind, queue,
 --         schedule, attempt, worker, and the reason of its burial, if that was its end
 local budget = tonumber(arg())
-local answer = { 0, 0, 0, 0 }
+local answer = { 0, 0, 0, 0, moved }
 
 local function take_back(task)
+  mend_type('attempts:' .. task.id, 'list')
   local crashes = (task.crashes or 0) + 1
   local is_poison = crashes >= task.crash_limit
   local worker, attempt = task.worker or '', task.attempt or 0
@@ -49,6 +50,7 @@ local function lapsed_tasks()
     local group = match(member, '^#(%d+)$')
     if group then
       local held = 0
+      mend_type('group:' .. group, 'list')
       for _, id in ipairs(call('LRANGE', group_key(group), 0, -1)) do
         if add(id, group, at) then held = held + 1 end
       end
@@ -86,6 +88,7 @@ local function has_old(key, before)
 end
 
 may_exceed_memory()
+local looked_at = mend_types()
 answer[1], answer[2] = promote(budget)
 reclaim()
 answer[3] = prune()
@@ -95,8 +98,8 @@ prune_steps(budget)
 prune_completions(budget)
 prune_presence()
 prune_notes(budget)
-repair()
-if has_old(DUE, now) or has_old(LEASES, now) or has_old(EXPIRING, now) or has_old(KEPT_KEYS, now)
+local has_more = repair(looked_at)
+if has_more or has_old(DUE, now) or has_old(LEASES, now) or has_old(EXPIRING, now) or has_old(KEPT_KEYS, now)
   or has_old(FIRE_AGES, now - FIRES_KEPT) or has_old(STEP_AGES, now) or has_old(COMPLETIONS, now) then
   answer[4] = 1
 end

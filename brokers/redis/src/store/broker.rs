@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidemill_shared::{
-    Admission, Broker, Capabilities, Demand, Envelope, Error, Inspect, Lease, LeaseToken,
+    Admission, Broker, Capabilities, Demand, Envelope, ErrorKind, Inspect, Lease, LeaseToken,
     QueueName, QueueStats, Reclaimed, Renewal, Result, Settled, Settlement, Swept,
 };
 
@@ -80,10 +80,26 @@ impl Broker for RedisStore {
     }
 
     async fn sweep(&self, budget: usize) -> Result<Swept> {
-        self.born().await?;
+        match self.born().await {
+            // The sweep moves a key of a wrong type out of the way, also this one.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            born => drop(born?),
+        }
         let args = self.args().number(budget.min(MAX_SWEEP));
         let answer = self.change("sweep", &SCRIPTS.sweep, args).await?;
-        swept(Reply::list("sweep", answer)?)
+        let mut answer = Reply::list("sweep", answer)?;
+        let mut swept = Swept {
+            promoted: answer.number()?,
+            skipped: answer.number()?,
+            pruned: answer.number()?,
+            more: answer.number::<u8>()? == 1,
+            reclaimed: Vec::new(),
+        };
+        self.tell_moved(answer.sublist()?)?;
+        while !answer.is_done() {
+            swept.reclaimed.push(reclaimed(&mut answer)?);
+        }
+        Ok(swept)
     }
 
     async fn stats(&self, queues: &[QueueName]) -> Result<Vec<QueueStats>> {
@@ -109,35 +125,52 @@ impl Broker for RedisStore {
     }
 }
 
-fn swept(mut answer: Reply) -> Result<Swept> {
-    let mut swept = Swept {
-        promoted: answer.number()?,
-        skipped: answer.number()?,
-        pruned: answer.number()?,
-        more: answer.number::<u8>()? == 1,
-        reclaimed: Vec::new(),
-    };
-    while !answer.is_done() {
-        swept.reclaimed.push(Reclaimed {
-            task: answer.text()?.try_into()?,
-            kind: answer.text()?.try_into()?,
-            queue: answer.text()?.try_into()?,
-            schedule: Some(answer.text()?)
-                .filter(|name| !name.is_empty())
-                .map(TryInto::try_into)
-                .transpose()?,
-            attempt: answer.number()?,
-            worker: answer.text()?.try_into()?,
-            buried: bury_reason(&answer.text()?),
-        });
+impl RedisStore {
+    /// Says aloud which keys of a wrong type the sweep has moved.
+    fn tell_moved(&self, mut moved: Reply) -> Result<()> {
+        while !moved.is_done() {
+            let line = moved.text()?;
+            let mut words = line.split('\t').map(str::to_owned);
+            let mut next = || words.next().unwrap_or_default();
+            let (name, found, expected) = (next(), next(), next());
+            tracing::error!(
+                key = self.key(&name),
+                found,
+                expected,
+                moved_to = self.key(&format!("wrong-type:{name}")),
+                "a key in redis was not of the type that Tidemill gives it, and was moved out of the way; \
+                 what it held before is lost, and made anew as far as it can be"
+            );
+        }
+        Ok(())
     }
-    Ok(swept)
+}
+
+fn reclaimed(answer: &mut Reply) -> Result<Reclaimed> {
+    Ok(Reclaimed {
+        task: answer.text()?.try_into()?,
+        kind: answer.text()?.try_into()?,
+        queue: answer.text()?.try_into()?,
+        schedule: Some(answer.text()?)
+            .filter(|name| !name.is_empty())
+            .map(TryInto::try_into)
+            .transpose()?,
+        attempt: answer.number()?,
+        worker: answer.text()?.try_into()?,
+        buried: bury_reason(&answer.text()?),
+    })
+}
+
+/// A counter. What somebody else made of it is mended by the next sweep, and blinds nobody until then.
+fn counter(row: &mut Reply) -> Result<u64> {
+    let text = row.maybe_text()?.unwrap_or_default();
+    Ok(text.parse().unwrap_or_default())
 }
 
 fn queue_stats(mut row: Reply) -> Result<QueueStats> {
     let mut stats = QueueStats::empty(row.text()?.try_into()?);
     stats.oldest_pending_at = row.maybe_instant()?;
-    let mut count = || Ok::<u64, Error>(row.maybe_number()?.unwrap_or_default());
+    let mut count = || counter(&mut row);
     stats.scheduled = count()?;
     stats.active = count()?;
     stats.retry = count()?;
@@ -146,8 +179,8 @@ fn queue_stats(mut row: Reply) -> Result<QueueStats> {
     stats.cancelled = count()?;
     stats.paused = count()? == 1;
     stats.pause_reason = row.maybe_text()?;
-    stats.limit = row.maybe_number()?;
-    let mut count = || Ok::<u64, Error>(row.maybe_number()?.unwrap_or_default());
+    stats.limit = row.maybe_text()?.and_then(|text| text.parse().ok());
+    let mut count = || counter(&mut row);
     stats.enqueued_total = count()?;
     stats.succeeded_total = count()?;
     stats.failed_total = count()?;

@@ -170,7 +170,8 @@ impl Inspect for RedisStore {
                 .change("remove queue", script, args.number(step))
                 .await?;
             match number("remove queue", answer)? {
-                ..0 => return Ok(Removed::NotFound),
+                -1 => return Ok(Removed::NotFound),
+                ..0 => {}
                 0 => return Ok(Removed::Done),
                 held if left == 0 || !force => {
                     return Ok(Removed::Holds(held.unsigned_abs()));

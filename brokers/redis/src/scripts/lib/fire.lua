@@ -210,6 +210,11 @@ local function promote_plain(plain)
       gone[#gone + 1] = task.id
     end
     if #places > 0 then
+      if is_recounting() then
+        local ids = {}
+        for n, task in ipairs(line.places) do ids[n] = task.id end
+        recount_pass(ids, line.queue, 'scheduled', 'n' .. line.prio)
+      end
       call_with('RPUSH', line.key, places)
       call('HSET', queue_key(line.queue), 'e' .. line.prio, int(line.ready) .. ' ' .. int(line.seq))
       bump(line.queue, 'scheduled', -#places)

@@ -1,7 +1,8 @@
 -- A queue: what it counts, and the line of its ready tasks.
 --
 -- {prefix}queue:{queue}          HASH counters by state, pending ones by priority (n0 … n9); totals; the end
---                                of each line (e0 … e9); paused, reason, limit
+--                                of each line (e0 … e9); paused, reason, limit; counted: they have been there
+--                                since the queue came up
 -- {prefix}history:{queue}        HASH minute and event → count, of 24 hours
 -- {prefix}line:{prio}:{queue}    LIST of "number id": the line, in the order of (ready, seq)
 -- {prefix}aside:{prio}:{queue}   ZSET of "seq number id" by ready: those that belong before the line's end
@@ -53,13 +54,19 @@ local function forget_old_minutes(key, minute)
   call_with('HDEL', key, old)
 end
 
+-- Puts a queue on the list. The mark `counted` tells a new one, which counts from nothing, from one whose
+-- counters were deleted.
+local function enter_queue(queue)
+  if call('ZADD', QUEUES, 'NX', 0, queue) == 1 then call('HSET', queue_key(queue), 'counted', 1) end
+end
+
 local function write_counts()
   for queue, fields in pairs(changes) do
     local key = queue_key(queue)
     for field, by in pairs(fields) do
       if by ~= 0 then call('HINCRBY', key, field, by) end
     end
-    call('ZADD', QUEUES, 'NX', 0, queue)
+    enter_queue(queue)
   end
   changes = {}
   local minute = math.floor(now / MINUTE) * MINUTE

@@ -5,7 +5,7 @@
 -- {prefix}meta   repair: where the walk goes on
 -- {prefix}relining  HASH "priority queue" → 1: lines that were lost, whose tasks are put into line again
 local RELINING = PREFIX .. 'relining'
-local FEW, MANY = 100, 5000
+local FEW, MANY = 100, 1000
 
 local function is_missing(key, member) return not call('ZSCORE', key, member) end
 
@@ -35,8 +35,29 @@ local function repair_place(task)
   end
 end
 
+-- A task without its record can't run. It is set aside under the queue that still knows it.
+local function repair_record(task)
+  local queue = task.queue
+  for _, one in ipairs(call('ZRANGE', QUEUES, 0, 99)) do
+    if call('ZSCORE', index_key(one), task.id) then
+      queue = one
+      break
+    end
+  end
+  if task.st == 'c' or task.st == 'x' then
+    remove(task)
+  elseif task.st == 'd' then
+    give_head(task, queue)
+    call('ZADD', dead_key(queue), int(task.seq), task.id)
+  else
+    set_aside(task, queue, '{"class":"undecodable","message":"its record is gone"}')
+  end
+end
+
 local function repair_task(task)
   local st = task.st
+  -- Who runs it has read the record, and may yet end well.
+  if task.is_broken and st ~= 'a' then return repair_record(task) end
   if st == 'a' then
     repair_lease(task)
   elseif st == 'p' then
@@ -59,7 +80,7 @@ end
 
 -- Whether tasks run or wait although nothing says until when, or where.
 local function is_suspicious()
-  if call('HLEN', RELINING) > 0 then return true end
+  if call('HLEN', RELINING) > 0 or call('HLEN', TASKS) < call('HLEN', STATES) then return true end
   local has_leases, has_due = call('EXISTS', LEASES) == 1, call('EXISTS', DUE) == 1
   for _, queue in ipairs(call('ZRANGE', QUEUES, 0, 99)) do
     local held = call('HMGET', queue_key(queue), 'active', 'retry')
@@ -69,18 +90,27 @@ local function is_suspicious()
   return false
 end
 
-local function repair()
-  local count_ = is_suspicious() and MANY or FEW
+-- A step of the upkeep, beginning with these queues. Answers whether there is more to mend.
+local function repair(queues)
+  check_counters(queues)
+  local has_more = adopt_orphans()
+  local is_urgent = is_recounting() or is_suspicious()
+  local count_ = is_urgent and MANY or FEW
   local cursor = call('HGET', META, 'repair') or '0'
   local answer = call('HSCAN', STATES, cursor, 'COUNT', count_)
   for at = 1, #answer[2], 2 do
     local task = load(answer[2][at])
-    if task then repair_task(task) end
+    if task then
+      repair_task(task)
+      if is_recounting() and not task.gone then recount_in(task.id, task.queue, counter_of(task)) end
+    end
   end
   call('HSET', META, 'repair', answer[1])
   -- A whole round is over: every task of a lost line has been found, unless it came up after it began.
   if answer[1] == '0' then
+    if is_recounting() then finish_recount() end
     if call('HGET', META, 'relined') == '1' then call('UNLINK', RELINING) end
     call('HSET', META, 'relined', call('EXISTS', RELINING))
   end
+  return has_more or (is_urgent and answer[1] ~= '0')
 end

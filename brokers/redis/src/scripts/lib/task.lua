@@ -190,9 +190,15 @@ local function is_final(task)
   return st == 'c' or st == 'd' or st == 'x'
 end
 
+-- Where its queue counts it.
+local function counter_of(task)
+  return COUNTED[task.st] or 'n' .. task.prio
+end
+
 -- Enters a task into every index of its state. Only the script `lease` makes a task active.
 local function link(task)
   local st = task.st
+  if is_recounting() then recount_in(task.id, task.queue, counter_of(task)) end
   if st == 'p' then
     line_up(task)
   else
@@ -215,6 +221,7 @@ end
 
 local function unlink(task)
   local st = task.st
+  if is_recounting() then recount_out(task.id, task.queue, counter_of(task)) end
   if st == 'p' then
     leave_line(task)
   else
@@ -303,6 +310,19 @@ local function finish(task, st, change)
   end_key(task, st)
   if task.schedule then fire_ended(task, st) end
   if st ~= 'd' and task.retention == 0 then remove(task) end
+end
+
+-- Writes the head that a record should have had.
+local function give_head(task, queue)
+  task.queue, task.is_broken = queue, nil
+  local head = { 'p', queue, task.prio, int(now), int(now), '0', '3', 'undecodable' }
+  call('HSET', TASKS, task.id, table.concat(head, '\t') .. '\n' .. (call('HGET', TASKS, task.id) or ''))
+end
+
+-- Sets aside what nobody could read. It never ran. A record without a head gets one.
+local function set_aside(task, queue, failure)
+  if task.is_broken then give_head(task, queue) end
+  finish(task, 'd', function() task.error, task.reason = failure, 'undecodable' end)
 end
 
 -- Ends a task that waits; asks for the end of one that runs.
