@@ -1,7 +1,9 @@
-//! The Redis servers that tests need: installed, started, handed to the tests, and ended.
+//! The servers that tests need, and the library that bends time: installed, started, handed to the
+//! tests, and ended.
 
 mod cluster;
 mod export;
+mod faketime;
 mod install;
 mod leash;
 mod ports;
@@ -29,6 +31,9 @@ pub(crate) struct Source {
     /// The redis-server to start, instead of the one on PATH.
     #[arg(long, env = "REDIS_SERVER", value_name = "PATH")]
     redis_server: Option<PathBuf>,
+    /// The libfaketimeMT.so.1 of the tests in which clocks jump, instead of the one that is installed.
+    #[arg(long, env = "LIBFAKETIME", value_name = "PATH")]
+    libfaketime: Option<PathBuf>,
 }
 
 /// Everything that runs for the tests. Dropping it ends every process and removes their files.
@@ -42,6 +47,7 @@ impl<'a> Services<'a> {
     /// Finds or installs the programs, starts all of them, and returns when all are usable.
     pub(crate) fn start(source: &Source, interrupts: &'a Interrupts) -> Result<Self, Vec<String>> {
         let programs = programs::find_or_install(source.redis_server.as_deref())?;
+        let faketime = faketime::find_or_install(source.libfaketime.as_deref())?;
         interrupts.check()?;
         let server = programs.server.display().to_string();
         let mut servers = Servers::new(programs, interrupts)?;
@@ -69,6 +75,7 @@ impl<'a> Services<'a> {
                 format!("redis+cluster://{}", addresses(cluster.nodes())),
             ),
             ("TIDEMILL_TEST_REDIS_SERVER", server),
+            ("TIDEMILL_TEST_FAKETIME", faketime.display().to_string()),
         ];
         Ok(Self {
             servers,

@@ -5,18 +5,31 @@ use std::process::{Command, Stdio};
 
 use crate::step::{Outcome, shown};
 
-/// Installs these packages with apt-get, as root or through a sudo that does not ask.
+/// What tests need from the system.
+pub(super) struct Need<'a> {
+    /// In words.
+    pub(super) what: &'a str,
+    /// The packages of Debian that have it.
+    pub(super) packages: &'a [&'a str],
+    /// What to do where these cannot be installed.
+    pub(super) otherwise: &'a str,
+}
+
+/// Installs packages with apt-get, as root or through a sudo that does not ask.
 ///
 /// Their services are not started, or stopped again: the tests have servers of their own.
-pub(super) fn install(packages: &[&str]) -> Outcome {
-    let names = packages.join(" ");
+pub(super) fn install(need: &Need<'_>) -> Outcome {
+    let packages = need.packages;
     let Some(become_root) = way_to_root() else {
         return Err(vec![by_hand(
-            &names,
+            need,
             "this needs apt-get, and root or a sudo without a password",
         )]);
     };
-    eprintln!("not on PATH, so installed now with apt-get: {names}");
+    eprintln!(
+        "not there, so installed now with apt-get: {}",
+        packages.join(" ")
+    );
     let was_free = is_free();
     let apt = |arguments: &[&str]| {
         // Runlevel 1 keeps package scripts from starting services, where no policy-rc.d does.
@@ -36,7 +49,7 @@ pub(super) fn install(packages: &[&str]) -> Outcome {
     // Another installation that is under way is waited for.
     arguments.extend(["-o", "DPkg::Lock::Timeout=120"]);
     arguments.extend(packages);
-    apt(&arguments).map_err(|problems| vec![by_hand(&names, &problems.join("; "))])?;
+    apt(&arguments).map_err(|problems| vec![by_hand(need, &problems.join("; "))])?;
     if packages.contains(&"redis-server") {
         let mut stop = as_root(&become_root);
         stop.args(["service", "redis-server", "stop"]);
@@ -73,11 +86,14 @@ fn as_root(prefix: &[&str]) -> Command {
     command
 }
 
-fn by_hand(packages: &str, why: &str) -> String {
+fn by_hand(need: &Need<'_>, why: &str) -> String {
+    let packages = need.packages.join(" ");
+    let Need {
+        what, otherwise, ..
+    } = need;
     format!(
-        "the tests need redis-server and redis-cli, and they could not be installed: {why}; install \
-         {packages} by hand (Debian and Ubuntu: `apt-get install {packages}`), or set \
-         REDIS_SERVER=/path/to/redis-server, with redis-cli beside it or on PATH"
+        "the tests need {what}, which could not be installed: {why}; install {packages} by hand \
+         (Debian and Ubuntu: `apt-get install {packages}`), or {otherwise}"
     )
 }
 
@@ -102,11 +118,16 @@ fn is_free() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::by_hand;
+    use super::{Need, by_hand};
 
     #[test]
     fn the_error_says_what_to_install_and_what_to_set() {
-        let text = by_hand("redis-server redis-tools", "no apt-get");
+        let need = Need {
+            what: "a server",
+            packages: &["redis-server", "redis-tools"],
+            otherwise: "set REDIS_SERVER=/path/to/redis-server",
+        };
+        let text = by_hand(&need, "no apt-get");
         assert!(text.contains("`apt-get install redis-server redis-tools`"));
         assert!(text.contains("REDIS_SERVER="));
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::install::install;
+use super::install::{Need, install};
 
 /// Where the programs are.
 pub(super) struct Programs {
@@ -26,7 +26,11 @@ pub(super) fn find_or_install(server: Option<&Path>) -> Result<Programs, Vec<Str
         missing.push("openssl");
     }
     if !missing.is_empty() {
-        install(&missing)?;
+        install(&Need {
+            what: "redis-server, redis-cli and openssl",
+            packages: &missing,
+            otherwise: "set REDIS_SERVER=/path/to/redis-server, with redis-cli beside it or on PATH",
+        })?;
     }
     let cli = server.as_deref().and_then(beside);
     Ok(Programs {
