@@ -1,4 +1,4 @@
-//! The fault campaign on Redis: servers, networks and processes that fail on purpose, and oracles that
+//! The fault campaigns. The one on Redis: servers, networks and processes that fail on purpose, and oracles that
 //! say whether what was promised was kept.
 //!
 //! Each row of the list of faults is one function, in the size that a [`Trial`] says: a few seconds
@@ -16,6 +16,7 @@ mod redis;
 mod replicas;
 mod rows;
 mod scene;
+mod schedules;
 mod workload;
 
 pub use campaign::Campaign;
@@ -27,4 +28,5 @@ pub use redis::{EVERY_SECOND, Redis};
 pub use replicas::ReplicaSet;
 pub use rows::{ROWS, Row, row};
 pub use scene::{LEASE, PATIENCE, Scene, Trial};
+pub use schedules::{On, SCHEDULE_ROWS, ScheduleCampaign, ScheduleRow, schedule_row};
 pub use workload::{Feeder, Point, Shift};

@@ -41,6 +41,15 @@ impl Place {
         }
     }
 
+    /// A namespace of any store.
+    #[must_use]
+    pub fn at(url: &str, namespace: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            namespace: namespace.to_owned(),
+        }
+    }
+
     /// Tells a program of this workspace.
     pub(crate) fn tell(&self, command: &mut Command) {
         command

@@ -15,10 +15,10 @@ pub(crate) struct Campaign {
     /// How many kills, or how many seconds for `producers`.
     #[arg(long, conflicts_with_all = ["row", "seconds"])]
     count: Option<u32>,
-    /// One row of `redis-faults`, such as F11; the report is written when all are run.
+    /// One row of `redis-faults` or `schedules`, such as F11; the report is written when all are run.
     #[arg(long)]
     row: Option<String>,
-    /// How long faults go on in each row of `redis-faults`.
+    /// How long faults go on in each row of `redis-faults`, or kills in `schedules`.
     #[arg(long)]
     seconds: Option<u64>,
 }
@@ -33,6 +33,9 @@ enum Scenario {
     Producers,
     /// Redis, its network and the processes around it fail on purpose, for 20 s in each row.
     RedisFaults,
+    /// Producers, clocks and definitions of schedules fail or change on purpose, on SQLite and on Redis:
+    /// 200 kills at due instants, 100 leaders in a minute, kills at random for ten minutes. Needs libfaketime.
+    Schedules,
 }
 
 impl Campaign {
@@ -67,6 +70,7 @@ impl Campaign {
             Scenario::EnqueueKills => "enqueue-kills",
             Scenario::Producers => "producers",
             Scenario::RedisFaults => "redis-faults",
+            Scenario::Schedules => "schedules",
         });
         if let Some(seed) = self.seed {
             campaign.arg("--seed").arg(seed.to_string());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tidemill_e2e::faults::Campaign;
+use tidemill_e2e::faults::{Campaign, ScheduleCampaign};
 use tidemill_e2e::scenario::{EnqueueKills, Producers, WorkerKills};
 use tidemill_e2e::{Result, fresh_seed};
 use tokio::time::Instant;
@@ -26,6 +26,8 @@ enum Scenario {
     Producers(Size),
     /// Redis, its network and the processes around it fail on purpose.
     RedisFaults(Faults),
+    /// Producers, clocks and definitions of schedules fail or change on purpose, on both stores.
+    Schedules(Faults),
 }
 
 #[derive(Args)]
@@ -36,9 +38,9 @@ struct Faults {
     /// One row of the list of faults, such as F11.
     #[arg(long)]
     row: Option<String>,
-    /// How long faults go on in each row.
-    #[arg(long, default_value_t = 20)]
-    seconds: u64,
+    /// How long faults go on in each row: 20 s unless given; with `schedules` 600 s.
+    #[arg(long)]
+    seconds: Option<u64>,
 }
 
 #[derive(Args)]
@@ -77,6 +79,7 @@ async fn main() -> Result {
         Scenario::EnqueueKills(size) => enqueue_kills(&size, folder.path()).await?,
         Scenario::Producers(size) => producers(&size, folder.path()).await?,
         Scenario::RedisFaults(faults) => return redis_faults(faults).await,
+        Scenario::Schedules(faults) => return schedules(faults).await,
     };
     let path = report.write(start.elapsed())?;
     println!("written to {}", path.display());
@@ -127,7 +130,17 @@ async fn kills(size: &Size, folder: &Path) -> Result<Report> {
 async fn redis_faults(faults: Faults) -> Result {
     let campaign = Campaign {
         seed: faults.seed.unwrap_or_else(fresh_seed),
-        length: Duration::from_secs(faults.seconds),
+        length: Duration::from_secs(faults.seconds.unwrap_or(20)),
+        row: faults.row,
+    };
+    println!("seed {}", campaign.seed);
+    campaign.run(|line| println!("{line}")).await
+}
+
+async fn schedules(faults: Faults) -> Result {
+    let campaign = ScheduleCampaign {
+        seed: faults.seed.unwrap_or_else(fresh_seed),
+        length: Duration::from_secs(faults.seconds.unwrap_or(600)),
         row: faults.row,
     };
     println!("seed {}", campaign.seed);
