@@ -95,6 +95,15 @@ pub(crate) async fn connect(settings: &Settings, url: &str) -> Result<Connection
     to(settings, url).open().await.map_err(cannot_open)
 }
 
+/// The same for a process that runs until it is told to stop: it may be started before its broker.
+pub(crate) async fn connect_patiently(
+    settings: &Settings,
+    url: &str,
+) -> Result<Connection, Problem> {
+    let connect = to(settings, url).patiently();
+    connect.open().await.map_err(cannot_open)
+}
+
 fn to(settings: &Settings, url: &str) -> Connect {
     let connect = Connect::to(url).namespace(&settings.namespace);
     match &settings.ledger {

@@ -77,19 +77,27 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     // Before anything is applied: who is refused has changed nothing.
     try_producer(&settings, &given, &stated).await?;
     let url = broker_url(&settings)?;
-    let connection = context::connect(&settings, &url).await?;
+    let mut signals = Signals::listen()?;
+    let connecting = context::connect_patiently(&settings, &url);
+    let Some(connection) = signals.before(connecting).await? else {
+        return Ok(());
+    };
     if sources.is_empty() {
         tracing::info!("no schedule file is given: firing the schedules that are stored");
     }
     for doubt in spent(&sources, connection.clock.now()) {
         tracing::warn!("{doubt}");
     }
-    let reloader = Reloader::new(&connection, file, &sources).await?;
-    apply_sources(&connection, sources).await?;
+    let applying = async {
+        let reloader = Reloader::new(&connection, file, &sources).await?;
+        apply_sources(&connection, sources).await.map(|_| reloader)
+    };
+    let Some(reloader) = signals.before(applying).await? else {
+        return Ok(());
+    };
     let misses = Misses::default();
     let noted = misses.clone();
     let scheduler = scheduler(&connection, &given).on_event(move |event| noted.note(event));
-    let signals = Signals::listen()?;
     let stop = Stop::default();
     let ended = CancellationToken::new();
     let schedule = async {

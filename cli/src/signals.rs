@@ -46,6 +46,20 @@ impl Signals {
         }
     }
 
+    /// What has to be done before there is anything to end well: a signal drops it, and gives `None`.
+    pub(crate) async fn before<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<Option<T>, Problem> {
+        tokio::select! {
+            done = work => done.map(Some),
+            () = self.next() => {
+                tracing::info!("stopping: nothing was begun yet");
+                Ok(None)
+            }
+        }
+    }
+
     /// Works until the end of `work`. The first signal lets it end well, the second ends it at once.
     pub(crate) async fn guard<T>(
         mut self,

@@ -96,9 +96,12 @@ pub(crate) async fn run(args: WorkerArgs, mut settings: Settings) -> Result<(), 
     let given = args.over(&mut file);
     try_worker(&settings, &given, &file).await?;
     let url = broker_url(&settings)?;
-    let connection = context::connect(&settings, &url).await?;
+    let mut signals = Signals::listen()?;
+    let connecting = context::connect_patiently(&settings, &url);
+    let Some(connection) = signals.before(connecting).await? else {
+        return Ok(());
+    };
     let worker = builder(&connection, &given).build()?;
-    let signals = Signals::listen()?;
     let stop = Stop::default();
     let work = async {
         let (well, at_once) = (stop.well.clone(), stop.at_once.clone());

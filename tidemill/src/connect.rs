@@ -54,6 +54,14 @@ pub struct Connect {
     ledger: Option<String>,
     namespace: Result<Namespace, String>,
     clock: Option<Arc<dyn Clock>>,
+    patience: Patience,
+}
+
+/// How long a server that is not there yet is waited for.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    Timeout,
+    Endless,
 }
 
 impl Connect {
@@ -64,6 +72,7 @@ impl Connect {
             ledger: None,
             namespace: Ok(Namespace::default()),
             clock: None,
+            patience: Patience::Timeout,
         }
     }
 
@@ -83,6 +92,23 @@ impl Connect {
     /// Tells the time by this clock, instead of the server's for Redis and the [`SystemClock`] for others.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
+        self
+    }
+
+    /// Waits for a server that is absent, loading its data or full, however long that takes, and warns at
+    /// growing intervals: what a process wants that may be started before its server, as a worker or a
+    /// producer. Drop [`Connect::open`] to end the waiting. A wrong URL, wrong credentials and missing
+    /// permissions still fail at once; for stores without a server it changes nothing.
+    ///
+    /// ```
+    /// # async fn example() -> tidemill::Result<()> {
+    /// let broker = tidemill::Connect::to("redis://localhost").patiently().open().await?;
+    /// # drop(broker);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn patiently(mut self) -> Self {
+        self.patience = Patience::Endless;
         self
     }
 
@@ -109,7 +135,7 @@ impl Connect {
     }
 
     /// Opens the store. Opening a file runs on tokio's pool for blocking work; a server that is not there
-    /// yet is waited for as long as a call may take.
+    /// yet is waited for as long as a call may take, or [patiently](Connect::patiently).
     pub async fn open(self) -> Result<Connection> {
         let (place, namespace) = self.read()?;
         let clock = self.clock;
@@ -129,9 +155,15 @@ impl Connect {
                     Error::new(ErrorKind::Internal, "connect", message).with_source(e)
                 })?
             }
-            Place::Redis(options) => Ok(RedisStore::open(*options, namespace, clock)
-                .await?
-                .connection()),
+            Place::Redis(options) => {
+                let store = match self.patience {
+                    Patience::Timeout => RedisStore::open(*options, namespace, clock).await?,
+                    Patience::Endless => {
+                        RedisStore::open_patiently(*options, namespace, clock).await?
+                    }
+                };
+                Ok(store.connection())
+            }
         }
     }
 }

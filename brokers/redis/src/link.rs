@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::options::{Durability, RedisOptions};
-use backoff::Backoff;
+pub(crate) use backoff::Backoff;
 use deadline::Deadline;
 pub(crate) use dedicated::Dedicated;
 use fault::Fault;
@@ -59,24 +59,27 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects to the master of the slot of `key`. An absent server is waited for as long as a call
-    /// may take; a wrong password, version, certificate or kind of server fails at once.
-    pub(crate) async fn open(options: RedisOptions, key: &str) -> Result<Self> {
+    /// Begins to look for the master of the slot of `key`.
+    pub(crate) fn begin(options: RedisOptions, key: &str) -> Self {
         let options = Arc::new(options);
         let closing = CancellationToken::new();
         let (keeper, state) = Keeper::new(options.clone(), slot::of(key), closing.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
-        let link = Self {
+        Self {
             options,
             state,
             closing,
             absent_key: format!("{key}.absent"),
             _tasks: tasks,
-        };
-        let deadline = Deadline::after(link.options.timeout);
-        link.master("connect", deadline, None).await?;
-        Ok(link)
+        }
+    }
+
+    /// Waits until there is a connection, as long as a call may take. A wrong password, version,
+    /// certificate or kind of server fails at once.
+    pub(crate) async fn arrive(&self) -> Result<()> {
+        let deadline = Deadline::after(self.options.timeout);
+        self.master("connect", deadline, None).await.map(drop)
     }
 
     /// Runs a script, which is atomic. Sent by its hash; a server that lacks it is given the source.
@@ -184,6 +187,14 @@ impl Link {
         let mut state = self.state.clone();
         state.mark_unchanged();
         Changes(state)
+    }
+
+    /// Why there is no connection now, as far as is known.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            State::Down(fault) => Some(fault.message().to_owned()),
+            State::New | State::Up(_) | State::Closed => None,
+        }
     }
 
     /// Closes the link. Calls in flight end as they would; new ones are refused.

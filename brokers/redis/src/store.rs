@@ -5,28 +5,23 @@ mod enqueue;
 mod inspect;
 mod lease;
 mod ledger;
+mod opening;
 mod record;
 mod settle;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redis::Value;
 use tidemill_shared::{Clock, Connection, Namespace, Result};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::RedisOptions;
 use crate::args::Args;
-use crate::checks;
 use crate::link::{Invocation, Link, Script};
 use crate::script_set::SCRIPTS;
-use crate::server_clock::ServerClock;
 use crate::waiting::Waiting;
-
-/// How often opening the store puts up with a connection that breaks.
-const OPENINGS: usize = 3;
 
 /// A broker and a ledger in Redis: one server, a replica set behind Sentinel, or a Cluster. Cheap to
 /// clone; all clones share their connections.
@@ -50,62 +45,12 @@ struct Inner {
     /// What goes on beside the calls: waiting for wake-ups, and putting back what nobody received.
     tasks: TaskTracker,
     ended: CancellationToken,
-    has_seen_data: AtomicBool,
+    /// What `born` was when it was last read; 0 before that.
+    known_birth: AtomicU64,
     findings: Vec<String>,
 }
 
 impl RedisStore {
-    /// Connects and examines the server. Time is the server's own, unless a clock is given.
-    ///
-    /// Fails with [`ErrorKind::Invalid`](tidemill_shared::ErrorKind::Invalid) and the remedy when the
-    /// server cannot be used as it is set up, and with
-    /// [`ErrorKind::Unavailable`](tidemill_shared::ErrorKind::Unavailable) when it cannot be reached.
-    pub async fn open(
-        options: RedisOptions,
-        namespace: Namespace,
-        clock: Option<Arc<dyn Clock>>,
-    ) -> Result<Self> {
-        let prefix = format!("tidemill:{{{namespace}}}:");
-        let keys = ["meta", "guard"].map(|name| format!("{prefix}{name}").into_bytes());
-        let link = Arc::new(Link::open(options, &format!("{prefix}meta")).await?);
-        let findings = checks::examine(&link).await?;
-        let clock = match clock {
-            Some(clock) => clock,
-            None => Arc::new(ServerClock::open(&link).await?),
-        };
-        let inner = Inner {
-            link,
-            namespace,
-            keys,
-            tasks_key: format!("{prefix}tasks"),
-            clock,
-            waiting: Waiting::default(),
-            tasks: TaskTracker::new(),
-            ended: CancellationToken::new(),
-            has_seen_data: AtomicBool::new(false),
-            findings,
-            prefix,
-        };
-        let store = Self {
-            inner: Arc::new(inner),
-        };
-        // A connection that breaks meanwhile is no reason to give up; what is done here can be repeated.
-        for _ in 0..OPENINGS {
-            match store.prepare().await {
-                Err(error) if error.is_transient() => {
-                    tracing::info!(%error, "opening the store again");
-                }
-                prepared => return prepared.map(|()| store),
-            }
-        }
-        store.prepare().await.map(|()| store)
-    }
-
-    async fn prepare(&self) -> Result<()> {
-        self.born().await?;
-        self.load_scripts_of_enqueue().await
-    }
-
     /// A script that the server does not know is run behind its transaction, which would change the order
     /// of a batch that several scripts take in.
     async fn load_scripts_of_enqueue(&self) -> Result<()> {
@@ -185,7 +130,7 @@ impl RedisStore {
     }
 
     /// When the namespace was made, which tells one life of its data from the next. Made now, if it is not
-    /// there; and said aloud, if it was.
+    /// there. That it is another than before is said aloud, also when another process has made it.
     async fn born(&self) -> Result<u64> {
         let question = |name: &str| {
             let mut command = redis::cmd(name);
@@ -196,20 +141,21 @@ impl RedisStore {
         // up there, and sweep, to make room.
         let mut answer = self.inner.link.command("open", &question("HGET")).await?;
         if answer == Value::Nil {
-            if self.inner.has_seen_data.load(Ordering::Relaxed) {
-                tracing::error!(
-                    namespace = %self.inner.namespace,
-                    "redis has lost the data of this namespace; schedules of files are applied again, tasks are gone"
-                );
-            }
             let mut command = question("HSETNX");
             command.arg(self.inner.clock.now().as_micros());
             self.inner.link.command("open", &command).await?;
             self.number_anew().await?;
             answer = self.inner.link.command("open", &question("HGET")).await?;
         }
-        self.inner.has_seen_data.store(true, Ordering::Relaxed);
-        Ok(crate::reply::number("open", answer)?.unsigned_abs())
+        let born = crate::reply::number("open", answer)?.unsigned_abs();
+        let known = self.inner.known_birth.swap(born, Ordering::Relaxed);
+        if known != 0 && known != born {
+            tracing::error!(
+                namespace = %self.inner.namespace,
+                "redis has lost the data of this namespace; schedules of files are applied again, tasks are gone"
+            );
+        }
+        Ok(born)
     }
 
     /// Lets the numbers of admissions go on beyond all that were ever given, should `meta` alone have been

@@ -79,7 +79,7 @@ async fn main() -> Result {
         .init();
     match Arguments::parse().role {
         Role::Feed(arguments) => {
-            let connection = tidemill::connect(&arguments.broker).await?;
+            let connection = connect(&arguments.broker).await?;
             let feeder = Feeder {
                 name: arguments.name,
                 seed: arguments.seed,
@@ -93,7 +93,7 @@ async fn main() -> Result {
                 .await
         }
         Role::Work(arguments) => {
-            let connection = tidemill::connect(&arguments.broker).await?;
+            let connection = connect(&arguments.broker).await?;
             let shift = Shift {
                 lease: arguments.lease,
                 grace: arguments.grace,
@@ -105,4 +105,9 @@ async fn main() -> Result {
             shift.run(&connection, &arguments.folder).await
         }
     }
+}
+
+/// The store, also when the process was started before it.
+async fn connect(broker: &str) -> tidemill::Result<tidemill::Connection> {
+    tidemill::Connect::to(broker).patiently().open().await
 }

@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Pauses that double from 10 ms to 2 s, with jitter, so that many clients do not return at once.
 #[derive(Debug)]
-pub(super) struct Backoff(ExponentialBackoff);
+pub(crate) struct Backoff(ExponentialBackoff);
 
 impl Default for Backoff {
     fn default() -> Self {
@@ -25,7 +25,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// How long to wait now.
-    pub(super) fn next_pause(&mut self) -> Duration {
+    pub(crate) fn next_pause(&mut self) -> Duration {
         self.0.next().unwrap_or(LONGEST).min(LONGEST)
     }
 }

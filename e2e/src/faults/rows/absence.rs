@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::faults::redis::Redis;
 use crate::faults::scene::{PATIENCE, Scene, Trial, last};
 use crate::faults::{Bounds, Finding};
-use crate::{Process, Result, ensure, pause};
+use crate::{Process, Result, ensure, pause, until};
 
 const SECRET: &str = "hunter2";
 
@@ -15,11 +17,12 @@ const SECRET: &str = "hunter2";
 /// are said in words, and without the password.
 pub(super) async fn at_the_start(trial: &Trial) -> Result<Finding> {
     let mut redis = Redis::down(&trial.folder, "redis", &["--requirepass", "right"])?;
-    let url = format!("redis://:right@127.0.0.1:{}", redis.port());
+    // Less than the time for which it is absent: a call would give up, a process must not.
+    let url = format!("redis://:right@127.0.0.1:{}?timeout=1s", redis.port());
     let mut scene = Scene::empty(trial, &url);
     scene.worker(&[])?;
     scene.feeder(&[])?;
-    pause(trial.length).await;
+    pause(trial.length.max(Duration::from_secs(2))).await;
     for process in &mut scene.workers {
         ensure(process.is_running()?, || {
             format!("it did not wait: {}", last(process.errors().ok()))
@@ -33,8 +36,13 @@ pub(super) async fn at_the_start(trial: &Trial) -> Result<Finding> {
     let wrong = format!("redis://:{SECRET}@127.0.0.1:{}", redis.port());
     refused(trial, "password", &wrong, &["password"]).await?;
     let absent = Redis::down(&trial.folder, "absent", &[])?;
-    let nobody = format!("redis://:{SECRET}@127.0.0.1:{}?timeout=1s", absent.port());
-    refused(trial, "absent", &nobody, &["cannot be reached"]).await?;
+    let nobody = format!(
+        "redis://:{SECRET}@127.0.0.1:{}?timeout=300ms",
+        absent.port()
+    );
+    for role in ["worker", "producer"] {
+        waits_until_told(trial, role, &nobody).await?;
+    }
     certify(&trial.folder)?;
     let mut tls = Redis::down(&trial.folder, "tls", &["--port", "0"])?;
     let (port, ca) = (tls.port().to_string(), trial.folder.join("ca.crt"));
@@ -56,6 +64,29 @@ pub(super) async fn at_the_start(trial: &Trial) -> Result<Finding> {
         ..Bounds::default()
     };
     scene.finish(&bounds).await
+}
+
+/// A role with this URL says what it waits for, less and less often, and ends well at the first signal.
+async fn waits_until_told(trial: &Trial, role: &str, url: &str) -> Result {
+    let mut command = crate::faults::program::tidemill(url)?;
+    command.arg(role).current_dir(&trial.folder);
+    let mut process = Process::spawn(&format!("absent-{role}"), &mut command, &trial.folder)?;
+    let said = || -> Result<String> { Ok(process.output()? + &process.errors()?) };
+    until("two words about the absence", PATIENCE, async || {
+        let words = said()?.matches("waiting for redis").count();
+        Ok((words >= 2).then_some(()))
+    })
+    .await?;
+    let words = said()?;
+    ensure(words.contains("cannot be reached"), || {
+        format!("{role}: the place is not in: {words}")
+    })?;
+    ensure(!words.contains(SECRET), || {
+        format!("{role}: the password is in: {words}")
+    })?;
+    process.signal(Signal::SIGTERM)?;
+    let status = process.ended(Duration::from_secs(5)).await?;
+    ensure(status.success(), || format!("{role}: ended with {status}"))
 }
 
 /// A worker with this URL ends, says these words, and not the secret.

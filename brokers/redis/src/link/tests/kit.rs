@@ -24,7 +24,8 @@ pub(super) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 pub(super) async fn open(url: &str) -> Result<Link> {
-    Link::open(RedisOptions::parse(url)?, KEY).await
+    let link = Link::begin(RedisOptions::parse(url)?, KEY);
+    link.arrive().await.map(|()| link)
 }
 
 /// The message of the error with which this URL is refused.
