@@ -1,5 +1,6 @@
 //! `tidemill enqueue`.
 
+mod delivery;
 mod payload;
 
 use std::io::{self, Write};
@@ -114,28 +115,26 @@ pub(crate) async fn run(args: EnqueueArgs, settings: Settings) -> Result<(), Pro
     fill(&mut envelope, &args, now)?;
     envelope.check(context.broker().capabilities().max_payload)?;
     let id = envelope.id.clone();
-    let answer = context.broker().enqueue(vec![envelope]).await?.pop();
-    let (id, admission) = match answer {
-        Some(Admission::Admitted) => (id, "admitted"),
-        Some(Admission::Duplicate(first)) => {
+    let (id, admission) = match delivery::deliver(&context, envelope).await? {
+        Admission::Admitted => (id, "admitted"),
+        Admission::Duplicate(first) => {
             let note = format!("duplicate of {first}: the key is taken; nothing was added\n");
             io::stderr().write_all(note.as_bytes()).ok();
             (first, "duplicate")
         }
-        Some(Admission::IdConflict) => {
+        Admission::IdConflict => {
             return Err(Problem::failed(format!(
                 "the id {id} is taken; the first task stays as it is"
             ))
             .hint("choose another id, or leave --id out"));
         }
-        Some(Admission::QueueFull { limit }) => {
+        Admission::QueueFull { limit } => {
             return Err(Problem::failed(format!(
                 "queue {} is full: its limit is {limit} waiting tasks",
                 args.queue
             ))
             .hint("try again later, or see `tidemill queue limit`"));
         }
-        None => return Err(Problem::failed("the broker gave no answer")),
     };
     let said = answer_with(&id, admission, &args, &mut context).await;
     // The task is there, whatever becomes of the answer.

@@ -31,7 +31,7 @@ enum Scenario {
     EnqueueKills,
     /// Two producers on one file for 60 s, the leader killed at random moments.
     Producers,
-    /// Redis, its network and the processes around it fail on purpose, for 20 s in each row.
+    /// Redis, its network and the processes around it fail on purpose: each row of `docs/reliability.md`, faults going on for 20 s where they go on at all.
     RedisFaults,
     /// Producers, clocks and definitions of schedules fail or change on purpose, on SQLite and on Redis:
     /// 200 kills at due instants, 100 leaders in a minute, kills at random for ten minutes. Needs libfaketime.

@@ -40,6 +40,7 @@ pub(crate) use dedicated::Dedicated;
 use fault::Fault;
 use keeper::Keeper;
 use master::Master;
+pub(crate) use refusal::ACL_RULE;
 use refusal::Refusal;
 use request::{Request, Sent};
 pub(crate) use script::{Invocation, Script};

@@ -38,6 +38,7 @@ macro_rules! task_script {
 /// Every script. What each takes and answers stands at its head, in `scripts/`.
 #[derive(Debug)]
 pub(crate) struct Scripts {
+    pub(crate) permissions: Script,
     pub(crate) enqueue_plain: Script,
     pub(crate) enqueue_later: Script,
     pub(crate) enqueue: Script,
@@ -71,6 +72,7 @@ pub(crate) struct Scripts {
 
 /// The scripts, put together and hashed once.
 pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+    permissions: plain_script!("permissions"),
     enqueue_plain: plain_script!("enqueue_plain"),
     enqueue_later: plain_script!("enqueue_later"),
     enqueue: task_script!("enqueue", "admit"),
@@ -101,3 +103,45 @@ pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     record_fires_ahead: plain_script!("record_fires_ahead"),
     list_fires: task_script!("list_fires", "schedule"),
 });
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    fn sources(folder: &Path, into: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, into);
+            } else if !path.ends_with("permissions.lua") {
+                into.push(fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+
+    /// What stands quoted behind `call(` and `call_with(`, which a script never hands anything else.
+    fn called(source: &str) -> impl Iterator<Item = &str> {
+        let parts = source.split("call(").chain(source.split("call_with("));
+        parts.filter_map(|part| part.strip_prefix('\'')?.split('\'').next())
+    }
+
+    #[test]
+    fn every_command_of_a_script_is_tried_before_work_begins() {
+        let mut all = Vec::new();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scripts");
+        sources(&folder, &mut all);
+        let commands: BTreeSet<_> = all.iter().flat_map(|source| called(source)).collect();
+        assert!(commands.len() > 20, "{commands:?}");
+        let tried = include_str!("scripts/permissions.lua");
+        let missing: Vec<_> = commands
+            .into_iter()
+            .filter(|command| !tried.contains(&format!("'{command}'")))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "add these to scripts/permissions.lua: {missing:?}"
+        );
+    }
+}

@@ -13,3 +13,16 @@ use tidemill_conformance::model;
 fn random_operations_are_answered_as_in_memory() {
     model::run(&Redis("TIDEMILL_TEST_REDIS"), &Memory);
 }
+
+/// The scripts are the same as on one server; what differs is the way to them.
+const FEW: u32 = 16;
+
+#[test]
+fn random_operations_are_answered_as_in_memory_behind_sentinel() {
+    model::run_some(&Redis("TIDEMILL_TEST_REDIS_SENTINEL"), &Memory, FEW);
+}
+
+#[test]
+fn random_operations_are_answered_as_in_memory_on_a_cluster() {
+    model::run_some(&Redis("TIDEMILL_TEST_REDIS_CLUSTER"), &Memory, FEW);
+}

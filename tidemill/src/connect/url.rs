@@ -20,6 +20,15 @@ pub(super) enum Place {
 
 const EXPECTED: &str = "expected sqlite:PATH, redis://HOST or memory:";
 
+const KNOWN: [&str; 6] = [
+    "memory",
+    "sqlite",
+    "redis",
+    "rediss",
+    "redis+sentinel",
+    "redis+cluster",
+];
+
 /// Reads a URL. No message repeats more of it than its scheme or the name of a setting, because a
 /// URL may hold a password.
 pub(super) fn parse(url: &str) -> Result<Place> {
@@ -39,6 +48,9 @@ pub(super) fn parse(url: &str) -> Result<Place> {
             Ok(Place::Redis(Box::new(RedisOptions::parse(url)?)))
         }
         "amqp" | "amqps" => Err(unsupported("RabbitMQ")),
+        _ if KNOWN.contains(&&*scheme.to_ascii_lowercase()) => Err(wrong(
+            "the scheme of a broker URL is written in small letters".into(),
+        )),
         _ if scheme_is_plain => Err(wrong(format!(
             "{scheme}: is not a kind of broker; {EXPECTED}"
         ))),

@@ -2,12 +2,12 @@
 //! transaction whose `MULTI` is refused is no transaction.
 
 use redis::Cmd;
-use tidemill_shared::Result;
+use tidemill_shared::{Error, ErrorKind, Result};
 
-use crate::link::Link;
+use crate::link::{ACL_RULE, Link};
+use crate::script_set::SCRIPTS;
 
-/// Runs one of each kind of command, in a way that changes nothing. The first that is refused is the error,
-/// with the rule to add; scripts are tried when they are loaded.
+/// Runs each command, in a way that changes nothing. What is refused is the error, with the rule to add.
 pub(super) async fn examine(link: &Link) -> Result<()> {
     link.rehearse().await?;
     for command in [
@@ -19,7 +19,30 @@ pub(super) async fn examine(link: &Link) -> Result<()> {
     ] {
         link.command("connect", &command).await?;
     }
-    Ok(())
+    within_scripts(link).await
+}
+
+/// A script that may not run a command is refused when it comes to it, and not what it did before.
+async fn within_scripts(link: &Link) -> Result<()> {
+    let keys = [link.absent_key().as_bytes()];
+    let probe = SCRIPTS.permissions.prepare(&keys, 0, 0);
+    let answer = link.invoke("connect", &probe).await?;
+    let refused: Vec<String> = redis::from_redis_value(answer).map_err(|error| {
+        let message = "redis answered a script with something else than a list";
+        Error::new(ErrorKind::Internal, "connect", message).with_source(error)
+    })?;
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Invalid,
+        "connect",
+        format!(
+            "the user of redis at {} may not run {}, which scripts run; allow it with {ACL_RULE}",
+            link.options().topology.named(),
+            refused.join(", ")
+        ),
+    ))
 }
 
 fn with(name: &str, args: &[&str]) -> Cmd {

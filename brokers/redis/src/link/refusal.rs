@@ -140,6 +140,10 @@ pub(super) fn no_permission(details: &str, address: &Address) -> Fault {
     });
     let what = match command {
         Some(command) => format!("may not run {command}"),
+        // Redis up to 7.0 does not say which.
+        None if details.contains("run this command") => {
+            "may not run a command that scripts run; `tidemill check` says which".to_owned()
+        }
         None if details.contains("channel") => "may not use the channels tidemill:*".to_owned(),
         None => "may not touch the keys tidemill:*".to_owned(),
     };
@@ -269,6 +273,29 @@ mod tests {
             let error = fault.to_error("test");
             assert_eq!(error.kind(), kind, "{reply}");
             assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_denied_to_a_script_is_not_taken_for_a_key() {
+        for (reply, part) in [
+            (
+                "ERR The user executing the script can't run this command or subcommand script: a, on @user_script:1.",
+                "may not run a command that scripts run",
+            ),
+            (
+                "ERR ACL failure in script: User w has no permissions to run the 'hset' command script: a",
+                "may not run hset",
+            ),
+            (
+                "NOPERM No permissions to access a key",
+                "may not touch the keys",
+            ),
+        ] {
+            let Refusal::Final(fault) = read(reply) else {
+                panic!("{reply}");
+            };
+            assert!(fault.message().contains(part), "{}", fault.message());
         }
     }
 

@@ -44,12 +44,19 @@ pub(super) fn parse(query: &str, topology: &Topology, is_tls: bool) -> Result<Se
         is_tls,
         ..Settings::default()
     };
+    let mut given = Vec::new();
     for setting in query.split('&').filter(|setting| !setting.is_empty()) {
         let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
         let value = percent::decode(value).ok_or_else(|| {
             wrong("a setting is not percent-encoded; write %25 for a percent sign")
         })?;
         settings.set(name, value, topology)?;
+        if given.contains(&name) {
+            return Err(wrong(format!(
+                "{name} is given twice; leave one of the two out"
+            )));
+        }
+        given.push(name);
     }
     settings.check(topology)?;
     Ok(settings)

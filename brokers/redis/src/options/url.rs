@@ -32,6 +32,11 @@ pub(super) fn parse(url: &str) -> Result<RedisOptions> {
     }
     let parts = split(rest)?;
     let (topology, database, is_tls) = match scheme {
+        "redis" | "rediss" if parts.hosts.contains(',') => {
+            return Err(wrong(
+                "redis:// names one server; several are written redis+sentinel://HOSTS/MASTER or redis+cluster://HOSTS",
+            ));
+        }
         "redis" | "rediss" => {
             let host = Address::parse(parts.hosts, PORT)?;
             let database = database(parts.path)?;

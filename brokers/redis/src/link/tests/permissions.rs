@@ -74,7 +74,7 @@ async fn a_missing_right_is_named_with_the_rule_that_gives_it() {
     for (rights, part) in [
         ("~tidemill:* +@all -evalsha", "may not run evalsha"),
         ("~tidemill:* +@all -script", "may not run script"),
-        ("~tidemill:* +@all -incrby", "may not"),
+        ("~tidemill:* +@all -incrby", "may not run"),
         ("~other:* +@all", "may not touch the keys tidemill:*"),
     ] {
         let (_server, url) = server_with(rights).await;
@@ -133,8 +133,15 @@ async fn a_right_that_is_missing_is_named_at_the_start() {
         ("-wait", "wait"),
         ("-client|unblock", "client|unblock"),
         ("-@write", "del"),
+        // Those that scripts alone run.
+        ("-hset", "may not run hset,"),
+        ("-hmget", "may not run hmget,"),
+        ("-zadd -unlink", "may not run unlink, zadd,"),
+        ("-rpush", "may not run rpush,"),
+        ("-sadd", "may not run sadd,"),
+        ("-hdel", "may not run hdel,"),
     ] {
-        let (_server, url) = server_with(&format!("{} {right}", advised())).await;
+        let (server, url) = server_with(&format!("{} {right}", advised())).await;
         let link = open(&url).await.unwrap();
         let error = examine(&link).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{right}: {error}");
@@ -143,5 +150,7 @@ async fn a_right_that_is_missing_is_named_at_the_start() {
             text.contains(word) && text.contains(ACL_RULE),
             "{right}: {text}"
         );
+        let keys: i64 = server.run(&["DBSIZE"]).unwrap();
+        assert_eq!(keys, 0, "{right}");
     }
 }

@@ -166,3 +166,15 @@ fn no_error_and_no_debug_text_repeats_a_secret() {
         }
     }
 }
+
+#[test]
+fn several_servers_and_a_setting_given_twice_are_refused_in_words() {
+    for (url, part) in [
+        ("redis://a:1,b:2", "redis+cluster://HOSTS"),
+        ("rediss://a,b", "redis+sentinel://"),
+        ("redis://a?timeout=1s&timeout=2s", "timeout is given twice"),
+    ] {
+        let error = RedisOptions::parse(url).unwrap_err().to_string();
+        assert!(error.contains(part), "{url}: {error}");
+    }
+}
