@@ -33,22 +33,19 @@ const GLANCE_EVERY: usize = 10;
 /// proptest's own variables set how much is tried: `PROPTEST_CASES` (256 sequences by default) and
 /// `PROPTEST_RNG_SEED`.
 pub fn run(subject: &dyn Harness, oracle: &dyn Harness) {
-    run_config(subject, oracle, Config::default());
+    run_with(subject, oracle, Config::default());
 }
 
 /// The same with at most so many sequences.
 pub fn run_some(subject: &dyn Harness, oracle: &dyn Harness, most: u32) {
     let mut config = Config::default();
     config.cases = config.cases.min(most);
-    run_config(subject, oracle, config);
+    run_with(subject, oracle, config);
 }
 
-fn run_config(subject: &dyn Harness, oracle: &dyn Harness, config: Config) {
-    let mut config = Config {
-        failure_persistence: None,
-        max_shrink_iters: 4_000,
-        ..config
-    };
+fn run_with(subject: &dyn Harness, oracle: &dyn Harness, mut config: Config) {
+    config.failure_persistence = None;
+    config.max_shrink_iters = 4_000;
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(SEED);
     }

@@ -100,7 +100,7 @@ fn a_wrong_url_is_refused_with_what_was_expected() {
         ("redis://h:seven", "1 to 65535"),
         ("redis://::1", "in brackets"),
         ("redis://[::1", "lacks the ]"),
-        ("redis://a,b", "no host has"),
+        ("redis://a,b", "names one server"),
         ("redis://h/x", "number of a database"),
         ("redis://h/-1", "number of a database"),
         ("redis://u@h", "user without a password"),
