@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// What stands quoted behind `call(` and `call_with(`, which a script never hands anything else.
+    /// What stands quoted behind `call(` and `call_with(`. What is chosen at run time is called by its name elsewhere.
     fn called(source: &str) -> impl Iterator<Item = &str> {
         let parts = source.split("call(").chain(source.split("call_with("));
         parts.filter_map(|part| part.strip_prefix('\'')?.split('\'').next())

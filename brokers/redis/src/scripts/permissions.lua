@@ -17,10 +17,10 @@ local function try(command, ...)
   end
 end
 
-for _, command in ipairs({ 'EXISTS', 'HGETALL', 'HKEYS', 'HLEN', 'LLEN', 'LPOP', 'SMEMBERS', 'UNLINK' }) do
+for _, command in ipairs({ 'EXISTS', 'HGETALL', 'HKEYS', 'HLEN', 'LLEN', 'LPOP', 'SMEMBERS', 'TYPE', 'UNLINK', 'ZCARD' }) do
   try(command)
 end
-for _, command in ipairs({ 'HDEL', 'HEXISTS', 'HGET', 'HMGET', 'SREM', 'ZREM', 'ZSCORE', 'HSCAN', 'LINDEX' }) do
+for _, command in ipairs({ 'HDEL', 'HEXISTS', 'HGET', 'HMGET', 'SISMEMBER', 'SREM', 'ZREM', 'ZSCORE', 'HSCAN', 'LINDEX' }) do
   try(command, '0')
 end
 for _, command in ipairs({ 'LRANGE', 'LTRIM', 'ZRANGE', 'ZRANGEBYSCORE', 'ZREVRANGE', 'ZREVRANGEBYSCORE' }) do
@@ -31,12 +31,14 @@ try('ZREVRANGEBYLEX', '+', '-')
 try('HINCRBY', 'field', 'no number')
 try('HSET', 'field', 'value', 'field without a value')
 try('ZADD', 'no number', 'member')
+try('RENAME', KEYS[1])
 try('DEL')
 -- A list can be made by nothing but a change, which is taken back; what may not be is not begun.
 if #refused == 0 then
   try('RPUSH', 'item')
-  -- It is no set.
+  -- It is no set and no hash.
   try('SADD', 'member')
+  try('HSETNX', 'field', 'value')
   redis.pcall('DEL', KEYS[1])
 end
 return refused
