@@ -1,10 +1,13 @@
 //! `tidemill dead`: dead letters, and how they come back.
 
+mod files;
 mod list;
 mod replay;
+mod retain;
 
 use clap::{Args, Subcommand};
-use tidemill::{BuryReason, Change, State, TaskFilter, TaskId};
+use tidemill::{BuryReason, Change, NoteName, State, TaskFilter, TaskId, TaskRecord};
+use tidemill_control::Choice;
 
 use crate::audit::ReasonArgs;
 use crate::context::{Context, Missing};
@@ -29,6 +32,32 @@ pub(crate) enum DeadCommand {
     },
     /// Put dead letters back in line under their own ids
     Replay(replay::ReplayArgs),
+    /// List replays by filter, newest first
+    Replays(OutputArgs),
+    /// Go on with a replay that was cut off; nothing comes back twice
+    Resume {
+        /// The replay's id
+        #[arg(value_name = "ID")]
+        id: NoteName,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Make dead letters again of those that a replay brought back and that have not run, within an hour
+    Undo {
+        /// The replay's id
+        #[arg(value_name = "ID")]
+        id: NoteName,
+        #[command(flatten)]
+        reason: ReasonArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Write dead letters as JSON Lines, from which `dead import` reads them back
+    Export(files::ExportArgs),
+    /// Put the letters of a file back in line, under their old ids
+    Import(files::ImportArgs),
+    /// Hold dead letters within bounds of age, count and bytes
+    Retain(retain::RetainArgs),
     /// Remove dead letters for good
     Purge {
         #[command(flatten)]
@@ -61,6 +90,14 @@ pub(crate) struct DeadFilterArgs {
     /// unknown_kind, undecodable or operator
     #[arg(long, value_name = "REASON", value_parser = bury_reason, help_heading = "Filters")]
     buried_for: Option<BuryReason>,
+    /// Which failed at least so often
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Filters",
+        allow_hyphen_values = true
+    )]
+    min_failures: Option<u32>,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -71,8 +108,31 @@ impl DeadFilterArgs {
             .filter(context, vec![State::Dead], self.buried_for)
     }
 
+    /// The same, as a replay keeps it.
+    fn choice(&self, context: &Context) -> Choice {
+        let filter = self.filter(context);
+        Choice {
+            queue: filter.queue,
+            kind: filter.kind,
+            key: filter.key.map(|key| key.as_str().to_owned()),
+            schedule: filter.schedule,
+            since: filter.since,
+            until: filter.until,
+            ended_since: filter.ended_since,
+            ended_until: filter.ended_until,
+            error: filter.error,
+            buried_for: filter.reason,
+            min_failures: self.min_failures,
+        }
+    }
+
+    /// Whether a letter that matches the filter has failed often enough.
+    fn is_meant(&self, task: &TaskRecord) -> bool {
+        self.min_failures.is_none_or(|least| task.failures >= least)
+    }
+
     fn narrows(&self) -> bool {
-        self.buried_for.is_some() || self.filter.narrows()
+        self.buried_for.is_some() || self.min_failures.is_some() || self.filter.narrows()
     }
 }
 
@@ -95,11 +155,23 @@ pub(crate) async fn run(command: DeadCommand, settings: Settings) -> Result<(), 
         DeadCommand::List(args) => list::run(&args, context).await,
         DeadCommand::Show { id, output } => list::show(&id, output.format, context).await,
         DeadCommand::Replay(args) => replay::run(&args, context).await,
+        DeadCommand::Replays(output) => replay::list(output, context).await,
+        DeadCommand::Resume { id, output } => replay::resume(&id, output, context).await,
+        DeadCommand::Undo { id, reason, output } => {
+            replay::undo(&id, &reason, output, context).await
+        }
+        DeadCommand::Export(args) => files::export(&args, context).await,
+        DeadCommand::Import(args) => files::import(&args, context).await,
+        DeadCommand::Retain(args) => retain::run(&args, context).await,
         DeadCommand::Purge { select, yes } => purge(&select, yes, context).await,
     }
 }
 
 async fn purge(select: &DeadSelectArgs, yes: bool, context: &mut Context) -> Result<(), Problem> {
+    if select.filter.min_failures.is_some() {
+        return Err(Problem::usage("--min-failures does not go with a purge")
+            .hint("name the letters by their ids"));
+    }
     let ask = |count| match select.bulk.dry_run {
         true => Ok(()),
         false => confirm("remove", count, yes),

@@ -15,6 +15,7 @@ use crate::enqueue::EnqueueArgs;
 use crate::output::OutputArgs;
 use crate::producer::ProducerArgs;
 use crate::queue::QueueCommand;
+use crate::repair::RepairArgs;
 use crate::schedule::ScheduleCommand;
 use crate::task::TaskCommand;
 use crate::token::TokenCommand;
@@ -134,6 +135,8 @@ pub(crate) enum Command {
     /// Look at dead letters, put them back, remove them
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Repair what failed in a range of time: show it, or put it back in line
+    Repair(RepairArgs),
     /// Make, list and revoke tokens for the HTTP API
     #[command(subcommand)]
     Token(TokenCommand),

@@ -22,6 +22,7 @@ mod presence;
 mod problem;
 mod producer;
 mod queue;
+mod repair;
 mod run;
 mod schedule;
 mod selection;

@@ -158,6 +158,10 @@ impl Rows {
     }
 
     /// Whether there is no row.
+    pub(crate) fn len(&self) -> usize {
+        self.table.row_count()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.table.is_empty()
     }

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::{
     check, clean, completions, control, cron, dead, dev, enqueue, logging, presence, producer,
-    queue, schedule, task, token, worker,
+    queue, repair, schedule, task, token, worker,
 };
 
 /// How long the end of the process waits for what cannot be stopped.
@@ -86,6 +86,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<(), Problem> {
         Command::Schedule(command) => Box::pin(schedule::run(command, settings)).await,
         Command::Queue(command) => Box::pin(queue::run(command, settings)).await,
         Command::Dead(command) => Box::pin(dead::run(command, settings)).await,
+        Command::Repair(args) => Box::pin(repair::run(args, settings)).await,
         Command::Token(command) => Box::pin(token::run(command, settings)).await,
         Command::Workers(args) => Box::pin(presence::workers(args, settings)).await,
         Command::Producers(args) => Box::pin(presence::producers(args, settings)).await,

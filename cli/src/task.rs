@@ -4,6 +4,7 @@ mod change;
 mod describe;
 mod list;
 mod logs;
+mod why;
 
 use clap::{Args, Subcommand};
 use tidemill::{Change, Replay, State, TaskId, Timestamp};
@@ -42,6 +43,25 @@ pub(crate) enum TaskCommand {
         /// Do not ask before a bulk change
         #[arg(long)]
         yes: bool,
+    },
+    /// Give tasks up that are not needed any more. Final
+    Skip {
+        #[command(flatten)]
+        select: SelectArgs,
+        /// Also tasks that run: they are asked to stop
+        #[arg(long)]
+        force: bool,
+        /// Do not ask before a bulk change
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Say why a task is where it is: why it does not run, why it ran twice, why it is dead
+    Why {
+        /// The task's id
+        #[arg(value_name = "ID")]
+        id: TaskId,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Remove every trace of tasks that do not run
     Delete {
@@ -119,6 +139,8 @@ pub(crate) async fn run(command: TaskCommand, settings: Settings) -> Result<(), 
             let how = ("cancel", "cancelled", Ask::Unless { yes });
             change(&select, Change::Cancel, how, context).await
         }
+        TaskCommand::Skip { select, force, yes } => skip(&select, force, yes, context).await,
+        TaskCommand::Why { id, output } => why::run(&id, output.format, context).await,
         TaskCommand::Delete { select, yes } => {
             let how = ("delete", "deleted", Ask::Unless { yes });
             change(&select, Change::Delete, how, context).await
@@ -160,6 +182,31 @@ async fn retry(select: &SelectArgs, context: &mut Context) -> Result<(), Problem
         context,
     )
     .await
+}
+
+async fn skip(
+    select: &SelectArgs,
+    force: bool,
+    yes: bool,
+    context: &mut Context,
+) -> Result<(), Problem> {
+    let hint = "add --force: they are asked to stop, and then skipped";
+    if !force && select.ids.ids.is_empty() {
+        let runs = select.state.is_empty() || select.state.contains(&State::Active);
+        if runs {
+            return Err(
+                Problem::usage("a skip by filter needs --state, without active").hint(hint),
+            );
+        }
+    }
+    for id in select.ids.ids.iter().filter(|_| !force) {
+        let task = context.inspect()?.get(id).await?;
+        if task.is_some_and(|task| task.state == State::Active) {
+            return Err(Problem::failed(format!("task {id} runs; nothing has changed")).hint(hint));
+        }
+    }
+    let how = ("skip", "skipped", Ask::Unless { yes });
+    change(select, Change::Cancel, how, context).await
 }
 
 async fn change(

@@ -14,6 +14,7 @@ mod audit;
 mod call;
 mod enqueue_form;
 mod gate;
+mod offload;
 mod openapi;
 mod problem;
 mod replay;
@@ -27,6 +28,7 @@ mod why;
 
 pub use access::{Issued, Role, Scope, TokenRecord, Tokens};
 pub use audit::{AuditRecord, Auditor};
+pub use offload::{Caller, Offload, OffloadedRequest, offload};
 pub use openapi::document as openapi;
 pub use problem::Problem;
 pub use replay::{

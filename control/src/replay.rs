@@ -102,6 +102,12 @@ impl Replays {
         note.map(|note| read(&note.text)).transpose()
     }
 
+    /// Whether a process is at it, or was within the last 5 seconds.
+    pub async fn is_held(&self, id: &NoteName) -> Result<bool> {
+        let batch = self.get(id).await?.ok_or_else(|| not_found(id))?;
+        Ok(batch.held.is_some_and(|(_, until)| until > self.now()))
+    }
+
     /// At most `limit` of them, newest first.
     pub async fn list(&self, limit: usize) -> Result<Vec<ReplayBatch>> {
         let order = NoteOrder::Backward;

@@ -55,5 +55,5 @@ pub use stats::{HistoryPoint, QueueStats};
 pub use strict_json::check_json;
 pub use task::{Task, TaskDefaults};
 pub use timestamp::{Timestamp, format_duration, parse_duration, seconds_text};
-pub use view::{AttemptView, FailureView, FireView, TaskView};
+pub use view::{AttemptView, FailureView, FireView, REPLAY_OF, TaskView};
 pub use wire::{EnvelopeHead, decode_envelope, decode_rest, encode_envelope, encode_rest};

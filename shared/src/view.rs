@@ -34,6 +34,9 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+/// The header of a task that was made of a dead letter: the id of that letter.
+pub const REPLAY_OF: &str = "tidemill-replay-of";
+
 /// One failure of a dead letter's history.
 #[derive(Clone, Debug, Serialize)]
 pub struct FailureView {
@@ -127,6 +130,8 @@ pub struct TaskView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buried_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<Vec<FailureView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Vec<AttemptView>>,
@@ -166,6 +171,7 @@ impl From<&TaskRecord> for TaskView {
             } else {
                 None
             },
+            replay_of: envelope.headers.get(REPLAY_OF).cloned(),
             failures: None,
             attempts: None,
         }

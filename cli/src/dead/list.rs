@@ -33,7 +33,8 @@ pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<(), Pr
             .list(&filter, cursor, args.page.size())
             .await?;
         let mut rows = Rows::new(&COLUMNS);
-        for task in &page.items {
+        let meant = |task: &&TaskRecord| args.filter.is_meant(task);
+        for task in page.items.iter().filter(meant) {
             match args.output.format {
                 Format::Table => rows.add(row(task)),
                 Format::Json => {

@@ -1,16 +1,30 @@
-//! `tidemill dead replay`.
+//! `tidemill dead replay`, and what follows it: `replays`, `resume`, `undo`.
+
+use std::io::{self, IsTerminal, Write};
 
 use clap::Args;
-use serde_json::value::RawValue;
-use tidemill::{Change, QueueName, Replay, check_json};
+use serde_json::Value;
+use tidemill::{Change, ErrorKind, NoteName, QueueName, check_json};
+use tidemill_control::{How, ReplayBatch, ReplayOrder, Replays};
 
 use super::{DeadSelectArgs, change};
+use crate::audit;
 use crate::context::Context;
+use crate::output::{Format, OutputArgs, Rows, counted, instant, or_dash};
 use crate::problem::Problem;
+use crate::selection::require_choice;
+use crate::signals::{Signals, Stop};
 use crate::values;
+
+/// How long a resumption waits for another process to be given up.
+const GIVEN_UP: std::time::Duration = std::time::Duration::from_secs(7);
 
 /// Which dead letters come back, and how.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tidemill dead replay --error 'connection refused' --dry-run
+  tidemill dead replay --error 'connection refused' --rate 50/s --reset-attempts --reason 'relay is back'
+  tidemill dead replay ID --edit '{\"to\":\"ada@example.com\"}' --to-queue repair")]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
     select: DeadSelectArgs,
@@ -29,18 +43,210 @@ pub(crate) struct ReplayArgs {
 }
 
 pub(super) async fn run(args: &ReplayArgs, context: &mut Context) -> Result<(), Problem> {
-    let edit = args.edit.as_deref().map(patch).transpose()?;
-    let replay = Replay {
+    let how = How {
         to_queue: args.to_queue.clone(),
         reset_attempts: args.reset_attempts,
-        edit,
+        edit: args.edit.as_deref().map(patch).transpose()?,
         at: args.delay.map(|delay| context.clock().now() + delay),
     };
-    change(&args.select, &Change::Replay(replay), "replayed", context).await
+    let select = &args.select;
+    if !select.ids.ids.is_empty() {
+        return change(select, &Change::Replay(how.replay()), "replayed", context).await;
+    }
+    require_choice(select.filter.narrows(), &select.bulk)?;
+    let order = ReplayOrder {
+        filter: select.filter.choice(context),
+        how,
+        rate: select.bulk.rate,
+        limit: select.bulk.limit,
+        reason: select.reason.text().map(str::to_owned),
+        by: context.settings.actor.clone(),
+    };
+    let replays = Replays::new(&context.connection);
+    if select.bulk.dry_run {
+        return plan(&replays, &order, select.output.format, context).await;
+    }
+    let batch = replays.start(order).await?;
+    audit::keep(context, "start_replay", batch.id.as_str(), &select.reason).await?;
+    go(&replays, &batch.id, select.output.format, context).await
 }
 
-fn patch(text: &str) -> Result<Box<RawValue>, Problem> {
+fn patch(text: &str) -> Result<Value, Problem> {
     check_json(text.as_bytes()).map_err(|e| Problem::from(e).during("--edit is wrong"))?;
-    RawValue::from_string(text.trim().to_owned())
-        .map_err(|e| Problem::usage("--edit is not JSON").because(e))
+    serde_json::from_str(text).map_err(|e| Problem::usage("--edit is not JSON").because(e))
+}
+
+/// Shows what a replay would do.
+async fn plan(
+    replays: &Replays,
+    order: &ReplayOrder,
+    format: Format,
+    context: &mut Context,
+) -> Result<(), Problem> {
+    let plan = replays.plan(&order.filter, order.limit).await?;
+    if format == Format::Json {
+        context.out.json(&plan)?;
+        return context.out.flush();
+    }
+    let mut rows = Rows::new(&["ID", "KIND", "QUEUE", "ERROR"]);
+    for letter in &plan.sample {
+        rows.add([
+            letter.id.to_string(),
+            letter.kind.to_string(),
+            letter.queue.to_string(),
+            letter.error.clone().unwrap_or_default(),
+        ]);
+    }
+    if !rows.is_empty() {
+        context.out.table(&rows)?;
+    }
+    for (kind, count) in &plan.kinds {
+        context.out.line(&format!("{count} of kind {kind}"))?;
+    }
+    let count = usize::try_from(plan.count).unwrap_or(usize::MAX);
+    let tasks = counted(count, "task");
+    context
+        .out
+        .line(&format!("{tasks} would be replayed (dry run)"))?;
+    context.out.flush()
+}
+
+/// Runs a replay to its end. A signal ends it after the part that is under way.
+async fn go(
+    replays: &Replays,
+    id: &NoteName,
+    format: Format,
+    context: &mut Context,
+) -> Result<(), Problem> {
+    let signals = Signals::listen()?;
+    let stop = Stop::default();
+    let live = io::stderr().is_terminal();
+    let work = async {
+        let tell = |batch: &ReplayBatch| {
+            if live {
+                let line = format!("\r{} replayed ", batch.progress.replayed);
+                io::stderr().write_all(line.as_bytes()).ok();
+            }
+        };
+        Ok(replays.run(id, &stop.well, tell).await?)
+    };
+    let how_to_go_on = format!("`tidemill dead resume {id}` goes on; nothing comes back twice");
+    let batch = signals.guard(&stop, work).await;
+    if live {
+        io::stderr().write_all(b"\r\x1b[K").ok();
+    }
+    let batch = batch.map_err(|problem| problem.hint(how_to_go_on.clone()))?;
+    if batch.finished_at.is_none() {
+        let count = batch.progress.replayed;
+        return Err(Problem::failed(format!("stopped after {count}")).hint(how_to_go_on));
+    }
+    let (changed, refused) = (batch.progress.replayed, batch.progress.refused);
+    match format {
+        Format::Json => {
+            let answer =
+                serde_json::json!({ "changed": changed, "refused": refused, "replay": batch.id });
+            context.out.json(&answer)?;
+        }
+        Format::Table => {
+            let count = usize::try_from(changed).unwrap_or(usize::MAX);
+            let mut line = format!("{} replayed", counted(count, "task"));
+            if refused > 0 {
+                line.push_str(&format!(
+                    "; {refused} could not be: the key is held, or the edit does not fit"
+                ));
+            }
+            context.out.line(&line)?;
+            let note = format!("`tidemill dead undo {id}` takes back those that have not run\n");
+            io::stderr().write_all(note.as_bytes()).ok();
+        }
+    }
+    context.out.flush()
+}
+
+/// Lists replays, newest first.
+pub(super) async fn list(output: OutputArgs, context: &mut Context) -> Result<(), Problem> {
+    let replays = Replays::new(&context.connection);
+    let mut rows = Rows::new(&[
+        "ID", "STATUS", "REPLAYED", "REFUSED", "STARTED", "FINISHED", "BY",
+    ]);
+    for batch in replays.list(100).await? {
+        match output.format {
+            Format::Json => context.out.json(&batch)?,
+            Format::Table => rows.add([
+                batch.id.to_string(),
+                status(&batch),
+                batch.progress.replayed.to_string(),
+                batch.progress.refused.to_string(),
+                instant(batch.started_at),
+                or_dash(batch.finished_at.map(instant)),
+                batch.order.by.clone(),
+            ]),
+        }
+    }
+    if output.format == Format::Table {
+        context.out.table(&rows)?;
+    }
+    context.out.flush()
+}
+
+fn status(batch: &ReplayBatch) -> String {
+    let shown = serde_json::to_value(batch.status).unwrap_or_default();
+    shown.as_str().unwrap_or_default().to_owned()
+}
+
+/// Goes on with a replay that was cut off, once nobody else is at it.
+pub(super) async fn resume(
+    id: &NoteName,
+    output: OutputArgs,
+    context: &mut Context,
+) -> Result<(), Problem> {
+    let replays = Replays::new(&context.connection);
+    known(&replays, id).await?;
+    // Whoever was killed at it is given up after 5 seconds.
+    let until = context.clock().now() + GIVEN_UP;
+    loop {
+        match replays.is_held(id).await? {
+            true if context.clock().now() < until => {
+                let next = context.clock().now() + std::time::Duration::from_millis(200);
+                context.clock().sleep_until(next).await;
+            }
+            _ => return go(&replays, id, output.format, context).await,
+        }
+    }
+}
+
+async fn known(replays: &Replays, id: &NoteName) -> Result<ReplayBatch, Problem> {
+    let found = replays.get(id).await?;
+    found.ok_or_else(|| {
+        Problem::failed(format!("there is no replay {id}"))
+            .hint("`tidemill dead replays` shows those of the last 7 days")
+    })
+}
+
+/// Makes dead letters again of those that have not run.
+pub(super) async fn undo(
+    id: &NoteName,
+    reason: &audit::ReasonArgs,
+    output: OutputArgs,
+    context: &mut Context,
+) -> Result<(), Problem> {
+    let replays = Replays::new(&context.connection);
+    known(&replays, id).await?;
+    let outcome = replays.undo(id).await.map_err(|error| {
+        let busy = error.kind() == ErrorKind::Conflict;
+        let problem = Problem::from(error);
+        match busy {
+            true => problem.hint("stop the replay first, or try again in 5 seconds"),
+            false => problem,
+        }
+    })?;
+    audit::keep(context, "undo_replay", id.as_str(), reason).await?;
+    match output.format {
+        Format::Json => context.out.json(&outcome)?,
+        Format::Table => context.out.line(&format!(
+            "{} taken back; {} had run",
+            outcome.taken_back, outcome.left
+        ))?,
+    }
+    context.out.flush()
 }

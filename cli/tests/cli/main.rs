@@ -20,6 +20,7 @@ mod keys;
 mod queue;
 mod redis;
 mod reload;
+mod replays;
 mod roles;
 mod schedule;
 mod task;

@@ -148,7 +148,10 @@ impl Replays {
                 at: self.now(),
                 attempt,
                 stream: LogStream::System,
-                text: format!("replayed in {} by {}: {reason}", batch.id, batch.order.by),
+                text: format!(
+                    "replayed by {}: {reason} (replay {})",
+                    batch.order.by, batch.id
+                ),
             };
             Logs::append_log(&*self.connection.ledger, id, vec![line]).await?;
         }

@@ -11,6 +11,7 @@ mod document;
 mod events;
 mod framing;
 mod hostile;
+mod offload;
 mod operating;
 mod outage;
 mod repeats;

@@ -1,0 +1,259 @@
+//! Replays of many dead letters by real processes.
+
+use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, Running};
+use crate::control::Service;
+
+/// A store with so many dead letters, and a service on it.
+fn letters(count: usize) -> (Bench, Service) {
+    let bench = Bench::new();
+    let service = Service::start(&bench, &[]);
+    let tasks: Vec<_> = (0..count)
+        .map(|n| json!({ "kind": "echo", "id": format!("t{n}"), "payload": { "n": n } }))
+        .collect();
+    for tasks in tasks.chunks(1_000) {
+        let body = json!({ "tasks": tasks }).to_string();
+        assert_eq!(service.ask("POST /api/v1/tasks/batch", None, &body).0, 202);
+    }
+    bench.say("task bury --all").good();
+    (bench, service)
+}
+
+fn count(service: &Service, state: &str) -> u64 {
+    service.ask("GET /api/v1/queues/default", None, "").1[state]
+        .as_u64()
+        .unwrap()
+}
+
+/// Waits for at most half a minute.
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..3_000 {
+        if holds() {
+            return;
+        }
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    panic!("not in time: {what}");
+}
+
+fn latest(bench: &Bench) -> Value {
+    bench.say("dead replays -o json").json().remove(0)
+}
+
+/// Behaviour 78. What was under way when the process was killed is done again, and nothing twice.
+#[test]
+fn a_replay_that_was_killed_goes_on_and_doubles_nothing() {
+    let (bench, service) = letters(1_500);
+    let mut replay = bench.command();
+    let replay = Running::start(replay.args([
+        "dead",
+        "replay",
+        "--all",
+        "--rate",
+        "1000/s",
+        "--reason",
+        "relay is back",
+    ]));
+    until("it comes to 300 in time", || {
+        count(&service, "pending") >= 300
+    });
+    replay.signal(Signal::SIGKILL);
+    replay.ended();
+    let batch = latest(&bench);
+    assert_eq!(batch["status"], "running");
+    let id = batch["id"].as_str().unwrap();
+    assert!(count(&service, "dead") > 0, "it was killed on the way");
+
+    // Meanwhile some run, and one dies again: it is not this replay's any more.
+    let worker = bench.worker();
+    bench.ended("t1499");
+    worker.stop();
+    let done = bench
+        .run(["dead", "resume", id, "-o", "json"])
+        .json()
+        .remove(0);
+    assert_eq!(done["changed"], 1_500);
+    assert_eq!(count(&service, "dead"), 0);
+    let mut times = HashMap::new();
+    for n in 0..1_500 {
+        let path = format!("GET /api/v1/tasks/t{n}/logs");
+        let (_, log) = service.ask(&path, None, "");
+        let lines = log["lines"].as_array().unwrap().iter();
+        let replayed =
+            lines.filter(|line| line["text"].as_str().unwrap().contains("relay is back"));
+        *times.entry(replayed.count()).or_insert(0) += 1;
+    }
+    assert!(!times.contains_key(&2), "{times:?}");
+    // A note is written behind its replay: of those that were under way it may be missing.
+    assert!(times[&1] >= 1_500 - 100, "{times:?}");
+    service.stop();
+}
+
+#[test]
+fn a_replay_is_taken_back_where_nothing_has_run() {
+    let (bench, service) = letters(20);
+    let done = bench
+        .say("dead replay --all --limit 12 -o json")
+        .json()
+        .remove(0);
+    assert_eq!(
+        (&done["changed"], &done["refused"]),
+        (&json!(12), &json!(0))
+    );
+    let id = done["replay"].as_str().unwrap();
+    let undone = bench
+        .run(["dead", "undo", id, "--reason", "too early"])
+        .good();
+    assert_eq!(undone, "12 taken back; 0 had run\n");
+    assert_eq!(count(&service, "dead"), 20);
+    bench.say("dead undo nobody").refused(1, "no replay");
+    let (_, audit) = service.ask("GET /api/v1/audit", None, "");
+    let last = &audit["items"][0];
+    assert_eq!(
+        (&last["action"], &last["reason"]),
+        (&json!("undo_replay"), &json!("too early"))
+    );
+    assert_eq!(last["actor"], "ada");
+    service.stop();
+}
+
+/// Behaviour 77.
+#[test]
+fn letters_beyond_their_bounds_are_counted_and_exported_before_they_go() {
+    let (bench, service) = letters(30);
+    bench.say("dead retain").refused(2, "--max-age");
+    let dry = bench.say("dead retain --max-count 20 --dry-run").good();
+    assert_eq!(dry, "10 dead letters would be removed; 20 stay\n");
+    bench.say("dead retain --max-age 1h").good();
+    assert_eq!(count(&service, "dead"), 30);
+    let done = bench
+        .say("dead retain --max-count 20 --export gone.jsonl")
+        .good();
+    assert_eq!(done, "10 dead letters removed; 20 stay\n");
+    assert_eq!(count(&service, "dead"), 20);
+    bench.say("dead retain --max-bytes 1").good();
+    assert_eq!(count(&service, "dead"), 0);
+    let file = std::fs::read_to_string(bench.path("gone.jsonl")).unwrap();
+    assert_eq!(file.lines().count(), 10);
+    service.stop();
+}
+
+#[test]
+fn letters_come_back_from_a_file_once() {
+    let (bench, service) = letters(10);
+    bench.say("dead export --file letters.jsonl").good();
+    let again = bench.say("dead export --file letters.jsonl");
+    again.refused(1, "does not exist yet");
+    assert_eq!(
+        bench.say("dead export --until 2000-01-01T00:00:00Z").good(),
+        ""
+    );
+    let there = bench.say("dead import letters.jsonl").good();
+    assert_eq!(there, "0 letters put in line; 10 were there already\n");
+    bench.say("dead purge --all --yes").good();
+    let dry = bench.say("dead import letters.jsonl --dry-run").good();
+    assert_eq!(
+        dry,
+        "10 letters would be put in line; 0 were there already\n"
+    );
+    assert_eq!(
+        bench.say("dead import letters.jsonl").good(),
+        "10 letters put in line; 0 were there already\n"
+    );
+    let task = bench.task("t3");
+    assert_eq!(
+        (&task["payload"], &task["replay_of"]),
+        (&json!({ "n": 3 }), &json!("t3"))
+    );
+    bench.file("bad.jsonl", "{}\n");
+    bench.say("dead import bad.jsonl").refused(2, "bad.jsonl:1");
+    service.stop();
+}
+
+#[test]
+fn failures_of_a_range_of_time_are_repaired() {
+    let bench = Bench::new();
+    let worker = bench.worker();
+    for (id, payload) in [
+        ("rejected", r#"{"message":"no","reject":true}"#),
+        ("failed", r#"{"message":"flake","succeed_on_attempt":2}"#),
+    ] {
+        bench.enqueue(&[
+            "fail",
+            "--id",
+            id,
+            "--max-attempts",
+            "1",
+            "--payload",
+            payload,
+        ]);
+        bench.ended(id);
+    }
+    let retry = r#"{"message":"later"}"#;
+    bench.enqueue(&["fail", "--id", "waits", "--payload", retry]);
+    until("it fails in time", || {
+        !bench.task("waits")["error"].is_null()
+    });
+    worker.stop();
+    let plan = bench
+        .say("repair --failed-after 1h -o json")
+        .json()
+        .remove(0);
+    assert_eq!(plan["dry_run"], true);
+    assert_eq!((&plan["replay"], &plan["leave"]), (&json!(1), &json!(1)));
+    assert_eq!(bench.task("failed")["state"], "dead");
+    let none = bench.say(
+        "repair --failed-after 2000-01-01T00:00:00Z --failed-before 2000-01-02T00:00:00Z -o json",
+    );
+    assert_eq!(none.json()[0]["replay"], 0);
+    bench
+        .say("repair --failed-after 1h --failed-before 2h")
+        .refused(2, "empty");
+    let done = bench
+        .say("repair --failed-after 1h --strategy auto --reason mended")
+        .good();
+    assert!(
+        done.contains("1 task replayed") && done.contains("1 left alone"),
+        "{done}"
+    );
+    assert_eq!(bench.task("failed")["state"], "pending");
+    assert_eq!(bench.task("rejected")["state"], "dead");
+    assert!(
+        bench
+            .say("task logs failed")
+            .good()
+            .contains("repaired by ada: mended")
+    );
+}
+
+#[test]
+fn a_task_tells_why_and_can_be_skipped() {
+    let bench = Bench::new();
+    bench.enqueue(&["echo", "--id", "later", "--in", "1h"]);
+    bench.enqueue(&["echo", "--id", "now"]);
+    let why = bench.say("task why later").good();
+    assert!(why.contains("it is due at"), "{why}");
+    let why = bench.say("task why now -o json").json().remove(0);
+    assert_eq!(why["findings"][0]["code"], "no_worker");
+    bench.say("task why nobody").refused(1, "no task nobody");
+    bench.say("task skip later --reason unneeded").good();
+    assert_eq!(bench.task("later")["state"], "cancelled");
+    bench.enqueue(&["sleep", "--id", "runs", "--payload", r#"{"for":"60s"}"#]);
+    let worker = bench.worker();
+    until("it runs in time", || {
+        bench.task("runs")["state"] == "active"
+    });
+    bench.say("task skip runs").refused(1, "--force");
+    let why = bench.say("task why runs").good();
+    assert!(why.contains("it runs since"), "{why}");
+    bench.say("task skip runs --force").good();
+    assert_eq!(bench.ended("runs")["state"], "cancelled");
+    worker.stop();
+}
