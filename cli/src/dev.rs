@@ -11,8 +11,10 @@ use std::time::Duration;
 use clap::Args;
 use tidemill::QueueName;
 use tidemill::ledger::Schedules;
+use tidemill::telemetry::Metrics;
 
 use crate::context::{self, DEV_FOLDER, DEV_URL};
+use crate::metrics::{PRODUCER_PORT, Serving};
 use crate::output::{self, Out};
 use crate::problem::Problem;
 use crate::producer::{Misses, Reloader};
@@ -75,6 +77,9 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
         }
     };
     let connection = context::connect(&settings, &url).await?;
+    let metrics = Metrics::new("dev");
+    let serving = Serving::open(&settings, PRODUCER_PORT, &metrics).await?;
+    let connection = metrics.watch(&connection);
     if settings.file.is_some() {
         // What an earlier start without a configuration left behind must not go on firing.
         Schedules::apply_schedules(&*connection.ledger, SAMPLE_SOURCE, Vec::new()).await?;
@@ -101,11 +106,15 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     let (feed, events) = feed::channel();
     let worker = worker::builder(&connection, &given)
         .on_event(events.worker())
+        .on_event(metrics.worker_observer())
         .build()?;
+    metrics.watch_worker(&worker);
     let misses = Misses::default();
     let (noted, shown) = (misses.clone(), events.scheduler());
+    let counted = metrics.scheduler_observer(&connection);
     let scheduler = producer::scheduler(&connection, &pace).on_event(move |event| {
         noted.note(event);
+        counted(event);
         shown(event);
     });
 
@@ -135,7 +144,12 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
             row.log();
             events.missed(row);
         });
-        let (done, (), ()) = tokio::join!(roles, tell, reloader.run(&stop.well));
+        let (done, (), (), ()) = tokio::join!(
+            roles,
+            tell,
+            reloader.run(&stop.well),
+            serving.serve(&worked)
+        );
         ended.cancel();
         Ok(done.map(drop)?)
     };

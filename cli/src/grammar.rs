@@ -12,6 +12,7 @@ use crate::cron::CronCommand;
 use crate::dead::DeadCommand;
 use crate::dev::DevArgs;
 use crate::enqueue::EnqueueArgs;
+use crate::metrics::MetricsAddress;
 use crate::output::OutputArgs;
 use crate::producer::ProducerArgs;
 use crate::queue::QueueCommand;
@@ -90,6 +91,11 @@ pub(crate) struct GlobalArgs {
     /// `warn,tidemill_worker=debug` [default: info for worker and producer, warn elsewhere]
     #[arg(long, global = true, value_name = "LEVEL", env = "TIDEMILL_LOG")]
     pub(crate) log: Option<String>,
+
+    /// Where a role serves /metrics: HOST:PORT, or off [default: 127.0.0.1:9464 for producer and dev, 127.0.0.1:9465
+    /// for worker; a free port when that is taken]
+    #[arg(long, global = true, value_name = "ADDRESS", env = "TIDEMILL_METRICS")]
+    pub(crate) metrics: Option<MetricsAddress>,
 
     /// Who is named in audit lines
     #[arg(long, global = true, value_name = "NAME", env = "USER", hide = true)]

@@ -17,6 +17,7 @@ mod dev;
 mod enqueue;
 mod grammar;
 mod logging;
+mod metrics;
 mod output;
 mod presence;
 mod problem;

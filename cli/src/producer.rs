@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use tidemill::telemetry::Metrics;
 use tidemill::{CancellationToken, Connection, Scheduler};
 
 pub(crate) use missed::{Missed, Misses};
 pub(crate) use reload::Reloader;
 
 use crate::context::{self, broker_url};
+use crate::metrics::{PRODUCER_PORT, Serving};
 use crate::problem::Problem;
 use crate::schedule::{apply_sources, spent};
 use crate::settings::{ProducerSettings, Settings, read_sources, try_producer};
@@ -78,10 +80,13 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     try_producer(&settings, &given, &stated).await?;
     let url = broker_url(&settings)?;
     let mut signals = Signals::listen()?;
+    let metrics = Metrics::new("producer");
+    let serving = Serving::open(&settings, PRODUCER_PORT, &metrics).await?;
     let connecting = context::connect_patiently(&settings, &url);
     let Some(connection) = signals.before(connecting).await? else {
         return Ok(());
     };
+    let connection = metrics.watch(&connection);
     if sources.is_empty() {
         tracing::info!("no schedule file is given: firing the schedules that are stored");
     }
@@ -97,7 +102,11 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     };
     let misses = Misses::default();
     let noted = misses.clone();
-    let scheduler = scheduler(&connection, &given).on_event(move |event| noted.note(event));
+    let counted = metrics.scheduler_observer(&connection);
+    let scheduler = scheduler(&connection, &given).on_event(move |event| {
+        noted.note(event);
+        counted(event);
+    });
     let stop = Stop::default();
     let ended = CancellationToken::new();
     let schedule = async {
@@ -108,7 +117,12 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     let clock = &*connection.clock;
     let work = async {
         let tell = misses.tell(clock, &ended, |row| row.log());
-        let (done, (), ()) = tokio::join!(schedule, tell, reloader.run(&stop.well));
+        let (done, (), (), ()) = tokio::join!(
+            schedule,
+            tell,
+            reloader.run(&stop.well),
+            serving.serve(&ended)
+        );
         Ok(done?)
     };
     Box::pin(signals.guard(&stop, work)).await

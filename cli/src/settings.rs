@@ -16,6 +16,7 @@ pub(crate) use trial::{try_producer, try_worker};
 
 use crate::grammar::{GlobalArgs, LogFormat};
 use crate::logging;
+use crate::metrics::MetricsAddress;
 use crate::problem::Problem;
 use locate::line_of_key;
 
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     /// What is logged; `None` leaves it to the command.
     pub(crate) log: Option<String>,
+    /// Where `/metrics` is served; `None` leaves it to the command.
+    pub(crate) metrics: Option<MetricsAddress>,
     pub(crate) worker: WorkerSettings,
     pub(crate) producer: ProducerSettings,
     pub(crate) control: ControlSettings,
@@ -68,6 +71,7 @@ impl Settings {
             namespace: flags.namespace.or(form.namespace).unwrap_or_default(),
             log_format: flags.log_format.or(form.log_format).unwrap_or_default(),
             log: given(flags.log, form.log),
+            metrics: flags.metrics.or(form.metrics),
             worker: form.worker,
             producer: form.producer,
             control: form.control,

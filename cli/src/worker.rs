@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
-use tidemill::{Connection, Worker, WorkerBuilder, builtin};
+use tidemill::telemetry::Metrics;
+use tidemill::{CancellationToken, Connection, Worker, WorkerBuilder, builtin};
 
 use crate::context::{self, broker_url};
+use crate::metrics::{Serving, WORKER_PORT};
 use crate::problem::Problem;
 use crate::settings::{Settings, WorkerSettings, try_worker};
 use crate::signals::{Signals, Stop};
@@ -97,15 +99,28 @@ pub(crate) async fn run(args: WorkerArgs, mut settings: Settings) -> Result<(), 
     try_worker(&settings, &given, &file).await?;
     let url = broker_url(&settings)?;
     let mut signals = Signals::listen()?;
+    let metrics = Metrics::new("worker");
+    let serving = Serving::open(&settings, WORKER_PORT, &metrics).await?;
     let connecting = context::connect_patiently(&settings, &url);
     let Some(connection) = signals.before(connecting).await? else {
         return Ok(());
     };
-    let worker = builder(&connection, &given).build()?;
+    let connection = metrics.watch(&connection);
+    let worker = builder(&connection, &given)
+        .on_event(metrics.worker_observer())
+        .build()?;
+    metrics.watch_worker(&worker);
     let stop = Stop::default();
     let work = async {
         let (well, at_once) = (stop.well.clone(), stop.at_once.clone());
-        Ok(worker.run_until_or(well, at_once).await?)
+        let ended = CancellationToken::new();
+        let run = async {
+            let done = worker.run_until_or(well, at_once).await;
+            ended.cancel();
+            done
+        };
+        let (done, ()) = tokio::join!(run, serving.serve(&ended));
+        Ok(done?)
     };
     signals.guard(&stop, work).await
 }

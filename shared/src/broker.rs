@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     BuryReason, Demand, Envelope, Inspect, Kind, Lease, LeaseToken, QueueName, QueueStats, Renewal,
-    Result, ScheduleId, Settled, Settlement, TaskId, WorkerId,
+    Result, ScheduleId, Settled, Settlement, TaskId, Vitals, WorkerId,
 };
 
 /// Keeps envelopes and hands out leases, in batches.
@@ -61,6 +61,11 @@ pub trait Broker: Debug + Send + Sync + 'static {
     /// What was found on opening that should be mended, in sentences. Nothing, by default.
     fn findings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The state of its connection, from memory and at once. All quiet, by default.
+    fn vitals(&self) -> Vitals {
+        Vitals::default()
     }
 }
 

@@ -30,7 +30,9 @@ mod stats;
 mod strict_json;
 mod task;
 mod timestamp;
+mod trace;
 mod view;
+mod vitals;
 mod wire;
 
 pub use broker::{Admission, Broker, Capabilities, Reclaimed, Swept};
@@ -55,5 +57,7 @@ pub use stats::{HistoryPoint, QueueStats};
 pub use strict_json::check_json;
 pub use task::{Task, TaskDefaults};
 pub use timestamp::{Timestamp, format_duration, parse_duration, seconds_text};
+pub use trace::{BAGGAGE, InvalidTraceParent, TRACEPARENT, TRACESTATE, TraceContext, trace_id};
 pub use view::{AttemptView, FailureView, FireView, REPLAY_OF, TaskView};
+pub use vitals::Vitals;
 pub use wire::{EnvelopeHead, decode_envelope, decode_rest, encode_envelope, encode_rest};

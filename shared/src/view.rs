@@ -163,7 +163,7 @@ impl From<&TaskRecord> for TaskView {
             result: task.result.as_ref().map(show),
             progress: task.progress.as_ref().map(show),
             worker_id: task.worker.clone(),
-            trace_id: trace_id(&envelope.headers),
+            trace_id: crate::trace_id(&envelope.headers).map(str::to_owned),
             cancel_requested: task.cancel_requested,
             reason: task.bury_reason,
             buried_at: if task.state == State::Dead {
@@ -201,15 +201,6 @@ impl TaskView {
         self.failures = Some(failed.collect());
         self
     }
-}
-
-/// The trace id of a W3C `traceparent` header, when it is well-formed.
-fn trace_id(headers: &Headers) -> Option<String> {
-    let mut parts = headers.get("traceparent")?.split('-');
-    let (version, id) = (parts.next()?, parts.next()?);
-    let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let good = version.len() == 2 && version != "ff" && hex(version) && id.len() == 32 && hex(id);
-    (good && id.bytes().any(|b| b != b'0')).then(|| id.to_owned())
 }
 
 /// A fire.

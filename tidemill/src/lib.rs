@@ -54,6 +54,7 @@
 //! | put tasks into it | [`Client`], [`Enqueue`] |
 //! | turn schedules into tasks | [`Client::schedule`], [`Scheduler`] |
 //! | run tasks | [`Worker`], [`Run`], [`Failure`] |
+//! | watch all of that | [`telemetry::Metrics`] |
 //! | test all of that | [`testing::TestKit`] |
 //!
 //! Beside these stands the language of Tidemill (`tidemill-shared`): what a task, a queue, a lease
@@ -69,6 +70,7 @@ pub use futures::future::BoxFuture;
 pub use tidemill_macros::Task;
 pub use tidemill_producer::*;
 pub use tidemill_shared::*;
+pub use tidemill_telemetry as telemetry;
 pub use tidemill_worker::*;
 pub use tokio_util::sync::CancellationToken;
 

@@ -345,6 +345,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
             observers: self.observers,
             rng: Mutex::new(rng),
             worker: WorkerId::random(),
+            running: Mutex::default(),
         }))
     }
 

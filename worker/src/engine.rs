@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -47,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) rng: Mutex<StdRng>,
     pub(crate) pool: Arc<BlockingPool>,
     pub(crate) worker: WorkerId,
+    /// What runs by this setup now, if anything does.
+    pub(crate) running: Mutex<Weak<Engine>>,
 }
 
 impl fmt::Debug for Setup {
@@ -75,6 +77,8 @@ pub(crate) struct Engine {
     at_once: CancellationToken,
     /// When the latest round of renewals began, if it went through.
     renewed: Mutex<Option<Instant>>,
+    /// When the store last took the sign of life.
+    announced: Mutex<Option<Timestamp>>,
     backlog: AtomicBool,
     next_hold: AtomicU64,
     started_at: Timestamp,
@@ -88,7 +92,7 @@ impl Engine {
             .queues
             .iter()
             .map(|queue| (queue.name.clone(), queue.concurrency.unwrap_or(total)));
-        Arc::new(Self {
+        let engine = Arc::new(Self {
             slots: Slots::new(total, queues),
             holdings: Holdings::default(),
             log_desk: LogDesk::default(),
@@ -98,11 +102,15 @@ impl Engine {
             draining: CancellationToken::new(),
             at_once: CancellationToken::new(),
             renewed: Mutex::new(Some(Instant::now())),
+            announced: Mutex::default(),
             backlog: AtomicBool::new(false),
             next_hold: AtomicU64::new(0),
             started_at: setup.connection.clock.now(),
             setup,
-        })
+        });
+        let running = &engine.setup.running;
+        *running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&engine);
+        engine
     }
 
     pub(crate) fn setup(&self) -> &Setup {
@@ -179,6 +187,20 @@ impl Engine {
 
     pub(crate) fn set_renewed(&self, at: Option<Instant>) {
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    pub(crate) fn announced(&self) -> Option<Timestamp> {
+        *self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_announced(&self, at: Timestamp) {
+        *self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// Whether the broker had as many tasks as were asked for, so that it may have more.

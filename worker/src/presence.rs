@@ -32,7 +32,7 @@ pub(crate) async fn serve(engine: &Engine, end: &CancellationToken) {
         let record = record(engine);
         let call = engine.ledger().announce(&record, BELIEVED);
         match timeout(EVERY, call).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => engine.set_announced(record.last_seen),
             Ok(Err(error)) => tracing::warn!(%error, "failed to announce this worker"),
             Err(_) => tracing::warn!("failed to announce this worker in time"),
         }

@@ -187,6 +187,18 @@ impl RunContext {
         self.inner.lease.envelope.enqueued_at
     }
 
+    /// When the handler was started; `None` before that.
+    #[must_use]
+    pub fn started_at(&self) -> Option<Timestamp> {
+        self.begun().map(|begun| begun.at)
+    }
+
+    /// The id of the trace that the task belongs to, 32 hexadecimal digits, if it carries one.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        tidemill_shared::trace_id(self.headers())
+    }
+
     /// When the task became ready for this run.
     #[must_use]
     pub fn ready_at(&self) -> Timestamp {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::builder::WorkerBuilder;
 use crate::crew::Crew;
 use crate::engine::Setup;
+use crate::pulse::Pulse;
 use crate::registry::HandlerInfo;
 use crate::renewer::Visibility;
 use crate::signals;
@@ -67,6 +68,12 @@ impl Worker {
     #[must_use]
     pub fn id(&self) -> &WorkerId {
         &self.setup.worker
+    }
+
+    /// How it is at this moment: its slots and its oldest run.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse::of(&self.setup)
     }
 
     /// What it can run, by kind.

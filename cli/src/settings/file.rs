@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use crate::control::Auth;
 use crate::grammar::LogFormat;
+use crate::metrics::MetricsAddress;
 use crate::problem::Problem;
 use crate::settings::locate::wrong_toml;
 use crate::values::WeightedQueue;
@@ -23,6 +24,7 @@ pub(super) struct FileForm {
     pub(super) namespace: Option<Namespace>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) log: Option<String>,
+    pub(super) metrics: Option<MetricsAddress>,
     /// The name under which the schedules of this file are owned; `file:` and the file's name when
     /// not given.
     pub(super) source: Option<String>,

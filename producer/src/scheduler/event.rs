@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidemill_shared::{ScheduleId, TaskId, Timestamp};
+use tidemill_shared::{QueueName, ScheduleId, TaskId, Timestamp};
 
 /// Something that a scheduler did or met.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,10 @@ pub enum SchedulerEvent {
         due_at: Timestamp,
         /// Its task.
         task: TaskId,
+        /// Where that waits.
+        queue: QueueName,
+        /// The next instant of the schedule, if there is one.
+        next: Option<Timestamp>,
     },
     /// Instants passed without a run, because nothing was up at their time.
     Missed {
@@ -108,6 +112,7 @@ impl SchedulerEvent {
                 scheduled_at,
                 due_at,
                 task,
+                ..
             } => tracing::debug!(
                 schedule_id = %schedule, %scheduled_at, %due_at, task_id = %task, "fire planned"
             ),

@@ -209,6 +209,11 @@ impl Plan {
         })
     }
 
+    /// The instant that comes after those that were planned, of the schedule of a step.
+    pub(super) fn next_of(&self, step: &Step) -> Option<Timestamp> {
+        self.entries.get(index(step.slot))?.as_ref()?.next
+    }
+
     /// The schedule of a step and its revision, when the number of its fires is limited.
     pub(super) fn limited(&self, step: &Step) -> Option<(&ScheduleId, u64)> {
         let entry = self.entries.get(index(step.slot))?.as_ref()?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemill_shared::ledger::{FireOutcome, PlannedFire, Shard, Term};
-use tidemill_shared::{Connection, Error, Result, ScheduleId, TaskId, Timestamp};
+use tidemill_shared::{Connection, Error, QueueName, Result, ScheduleId, TaskId, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -253,7 +253,7 @@ impl<'a> Planner<'a> {
                 refused = true;
                 reign.plan.stall(step);
             }
-            if let Some(event) = told.event(step, answer) {
+            if let Some(event) = told.event(step, answer, reign.plan.next_of(step)) {
                 self.observer.tell(&event);
             }
         }
@@ -297,7 +297,7 @@ impl Reign {
 /// What an event about a fire needs, after the fire has gone to the store.
 struct Told {
     schedule: ScheduleId,
-    task: Option<(TaskId, Timestamp)>,
+    task: Option<(TaskId, QueueName, Timestamp)>,
 }
 
 impl Told {
@@ -305,11 +305,19 @@ impl Told {
         let task = fire.task.as_ref().ok();
         Self {
             schedule: fire.schedule.clone(),
-            task: task.map(|envelope| (envelope.id.clone(), envelope.due_at)),
+            task: task.map(|envelope| {
+                let (id, queue) = (envelope.id.clone(), envelope.queue.clone());
+                (id, queue, envelope.due_at)
+            }),
         }
     }
 
-    fn event(self, step: &Step, answer: FireOutcome) -> Option<SchedulerEvent> {
+    fn event(
+        self,
+        step: &Step,
+        answer: FireOutcome,
+        next: Option<Timestamp>,
+    ) -> Option<SchedulerEvent> {
         let (schedule, scheduled_at) = (self.schedule, step.scheduled_at);
         match (answer, step.fate, self.task) {
             (FireOutcome::Refused, ..) => Some(SchedulerEvent::Refused {
@@ -333,12 +341,16 @@ impl Told {
                     Fate::Run => "it came into the broker too late",
                 },
             }),
-            (FireOutcome::Enqueued, _, Some((task, due_at))) => Some(SchedulerEvent::Planned {
-                schedule,
-                scheduled_at,
-                due_at,
-                task,
-            }),
+            (FireOutcome::Enqueued, _, Some((task, queue, due_at))) => {
+                Some(SchedulerEvent::Planned {
+                    schedule,
+                    scheduled_at,
+                    due_at,
+                    task,
+                    queue,
+                    next,
+                })
+            }
             (FireOutcome::Enqueued, _, None) => None,
         }
     }

@@ -34,6 +34,11 @@ const RULES: &[Rule] = &[
         STORES,
     ),
     (
+        "tidemill-telemetry",
+        &["tidemill-shared", "tidemill-producer", "tidemill-worker"],
+        STORES,
+    ),
+    (
         "tidemill",
         &[
             "tidemill-shared",
@@ -43,6 +48,7 @@ const RULES: &[Rule] = &[
             "tidemill-redis",
             "tidemill-producer",
             "tidemill-worker",
+            "tidemill-telemetry",
         ],
         &[],
     ),

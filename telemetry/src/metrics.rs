@@ -1,0 +1,221 @@
+//! The registry of a process, and what feeds it.
+
+mod family;
+mod process;
+mod scheduling;
+mod store;
+mod work;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::{prometheus_text, text};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tidemill_producer::SchedulerEvent;
+use tidemill_shared::Connection;
+use tidemill_worker::{Event, Worker};
+
+use crate::metered::Metered;
+use crate::names;
+use family::{Gauges, Histograms, gauges, histograms, label};
+use process::ProcessMetrics;
+use scheduling::SchedulingMetrics;
+pub(crate) use store::StoreMetrics;
+use work::WorkMetrics;
+
+/// The form of a scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format 0.0.4, which everything reads; it has no exemplars.
+    Text,
+    /// OpenMetrics 1.0, with exemplars that lead to traces.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The form that an `Accept` header asks for.
+    #[must_use]
+    pub fn accepted(accept: &str) -> Self {
+        match accept.contains("application/openmetrics-text") {
+            true => Self::OpenMetrics,
+            false => Self::Text,
+        }
+    }
+
+    /// The `Content-Type` of this form.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// The metrics of one process. Cheap to clone; every clone is the same registry.
+///
+/// ```
+/// # async fn example(connection: tidemill_shared::Connection) {
+/// use tidemill_telemetry::{Format, Metrics};
+///
+/// let metrics = Metrics::new("worker");
+/// // Workers, clients and schedulers are given the watched connection.
+/// let connection = metrics.watch(&connection);
+/// println!("{}", metrics.render(Format::Text).await);
+/// # drop(connection);
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    role: String,
+    store: Arc<StoreMetrics>,
+    work: Arc<WorkMetrics>,
+    scheduling: Arc<SchedulingMetrics>,
+    process: ProcessMetrics,
+    build: Gauges,
+    http: Histograms,
+    worker: Mutex<Option<Worker>>,
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Metrics {
+    /// An empty registry for a process with this role, such as `worker`.
+    #[must_use]
+    pub fn new(role: &str) -> Self {
+        let mut registry = Registry::default();
+        let store = Arc::new(StoreMetrics::new(&mut registry));
+        let work = Arc::new(WorkMetrics::new(&mut registry));
+        let scheduling = Arc::new(SchedulingMetrics::new(&mut registry));
+        let process = ProcessMetrics::new(&mut registry);
+        let build = gauges(&mut registry, names::BUILD_INFO);
+        let http = histograms(&mut registry, names::HTTP_REQUEST_DURATION_SECONDS, || {
+            Histogram::new(family::CALLS)
+        });
+        Self {
+            inner: Arc::new(Inner {
+                registry,
+                role: role.to_owned(),
+                store,
+                work,
+                scheduling,
+                process,
+                build,
+                http,
+                worker: Mutex::default(),
+                connection: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The same store with a watch over its broker. The queues of this store are told at a scrape.
+    #[must_use]
+    pub fn watch(&self, connection: &Connection) -> Connection {
+        let inner = &self.inner;
+        let backend = connection.broker.capabilities().system;
+        inner.store.watch(backend);
+        inner
+            .build
+            .get_or_create(&vec![
+                label("version", env!("CARGO_PKG_VERSION")),
+                label("role", &*inner.role),
+                label("backend", backend),
+            ])
+            .set(1.0);
+        let mut watched = connection.clone();
+        watched.broker = Arc::new(Metered::new(
+            Arc::clone(&connection.broker),
+            Arc::clone(&inner.store),
+        ));
+        *inner
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(watched.clone());
+        watched
+    }
+
+    /// Who is to be told of a worker's events: for `WorkerBuilder::on_event`.
+    pub fn worker_observer(&self) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
+        let work = Arc::clone(&self.inner.work);
+        move |event| work.note(event)
+    }
+
+    /// Tells the slots and runs of this worker at a scrape.
+    pub fn watch_worker(&self, worker: &Worker) {
+        let mut place = self
+            .inner
+            .worker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *place = Some(worker.clone());
+    }
+
+    /// Who is to be told of a scheduler's events: for `Scheduler::on_event`.
+    pub fn scheduler_observer(
+        &self,
+        connection: &Connection,
+    ) -> impl Fn(&SchedulerEvent) + Send + Sync + 'static {
+        let scheduling = Arc::clone(&self.inner.scheduling);
+        let store = Arc::clone(&self.inner.store);
+        let clock = Arc::clone(&connection.clock);
+        move |event| {
+            if let SchedulerEvent::Planned { queue, .. } = event {
+                store.enqueued(queue.as_str(), "admitted", 1);
+            }
+            scheduling.note(event, clock.now());
+        }
+    }
+
+    /// Counts an HTTP request. `route` is the pattern of the path, never the path itself.
+    pub fn http_request(&self, route: &'static str, took: Duration) {
+        let route = vec![label("route", route)];
+        let series = self.inner.http.get_or_create(&route);
+        series.observe(took.as_secs_f64());
+    }
+
+    /// All metrics as they are now. Asks the store about its queues, unless it was asked within the
+    /// last half second; a store that does not answer within a second is told as down.
+    pub async fn render(&self, format: Format) -> String {
+        let inner = &self.inner;
+        let copy = |place: &Mutex<Option<Connection>>| {
+            place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        if let Some(connection) = copy(&inner.connection) {
+            inner.store.refresh(&connection).await;
+            inner.scheduling.refresh(connection.clock.now());
+        }
+        let worker = inner
+            .worker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(worker) = worker {
+            inner.work.refresh(&worker.pulse());
+        }
+        inner.process.refresh();
+        let mut page = String::new();
+        let written = match format {
+            Format::Text => prometheus_text::encode(&mut page, &inner.registry),
+            Format::OpenMetrics => text::encode(&mut page, &inner.registry),
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "the metrics could not be written");
+        }
+        page
+    }
+}
+
+/// Seconds since 1970.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a metric is a float; 2^53 µs are 285 years"
+)]
+fn seconds(at: tidemill_shared::Timestamp) -> f64 {
+    at.as_micros() as f64 / 1e6
+}
