@@ -1,5 +1,7 @@
 //! What a process exports is what the documents say.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
