@@ -6,6 +6,7 @@ use tidemill_control::{AuditRecord, Auditor};
 
 use crate::clean;
 use crate::context::Context;
+use crate::output::warn;
 use crate::problem::Problem;
 
 /// The flag that every changing command has.
@@ -32,19 +33,6 @@ fn reason(text: &str) -> tidemill::Result<String> {
     Ok(text.to_owned())
 }
 
-/// Writes the audit line of a change.
-pub(crate) fn record(context: &Context, action: &str, subject: &str, reason: &ReasonArgs) {
-    tracing::info!(
-        target: "tidemill::audit",
-        action,
-        subject,
-        actor = context.settings.actor,
-        namespace = context.settings.namespace.as_str(),
-        reason = reason.text(),
-        "changed by an operator"
-    );
-}
-
 /// Leaves a note in the log of a task, when there is a reason to note.
 pub(crate) async fn note(
     context: &Context,
@@ -53,7 +41,7 @@ pub(crate) async fn note(
     action: &str,
     reason: &ReasonArgs,
 ) -> Result<(), Problem> {
-    let Some(text) = reason.text() else {
+    let Some(text) = reason.text().filter(|_| context.remote.is_none()) else {
         return Ok(());
     };
     let actor = clean::line(&context.settings.actor);
@@ -67,21 +55,40 @@ pub(crate) async fn note(
     Ok(Logs::append_log(context.ledger(), task, lines).await?)
 }
 
-/// Writes the audit line of a change, and keeps it for 90 days with those of the HTTP API.
-pub(crate) async fn keep(
-    context: &Context,
-    action: &str,
-    subject: &str,
-    reason: &ReasonArgs,
-) -> Result<(), Problem> {
+/// Writes the audit line of a change, and keeps it for 90 days with those of the HTTP API. Through an API the
+/// reason goes with the change itself, and the service keeps its own record.
+pub(crate) async fn keep(context: &Context, action: &str, subject: &str, reason: &ReasonArgs) {
+    log(context, action, subject, reason);
+    if context.remote.is_some() {
+        return;
+    }
     let record = AuditRecord {
         at: context.clock().now(),
         actor: context.settings.actor.clone(),
         action: action.to_owned(),
         subject: subject.to_owned(),
         reason: reason.text().map(str::to_owned),
-        from: None,
+        from: Some("cli".into()),
         outcome: "done".into(),
     };
-    Ok(Auditor::new(&context.connection).keep(&record).await?)
+    // The change is made, and told as it is.
+    if let Err(error) = Auditor::new(&context.connection).store(&record).await {
+        warn(&format!(
+            "it is done, but its audit record could not be kept: {error}"
+        ));
+    }
+}
+
+/// Writes the audit line alone, as of an enqueue: of these there are many, and they are remembered as tasks.
+pub(crate) fn log(context: &Context, action: &str, subject: &str, reason: &ReasonArgs) {
+    tracing::info!(
+        target: "tidemill::audit",
+        action,
+        subject,
+        actor = context.settings.actor,
+        namespace = context.settings.namespace.as_str(),
+        reason = reason.text(),
+        from = "cli",
+        "changed by an operator"
+    );
 }

@@ -1,14 +1,16 @@
 //! `tidemill check`: what is right, what is wrong, and how to mend it.
 
-use tidemill::QueueName;
-use tidemill::ledger::{Presence, Role, Schedules};
+use std::time::Duration;
+
+use tidemill::ledger::{Book, Notes, Precondition, Presence, Role, Schedules};
+use tidemill::{NoteName, QueueName, TaskId};
 
 use crate::clean;
 use crate::context::{Context, Missing, broker_url, without_secrets};
 use crate::grammar::known_variables;
 use crate::output::counted;
 use crate::problem::Problem;
-use crate::schedule::{spent, unserved};
+use crate::schedule::{check_sources, spent, unserved};
 use crate::settings::{Settings, try_producer, try_worker};
 
 /// Checks everything. What stops Tidemill from working ends with an error; what may be meant so is
@@ -46,17 +48,30 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Problem> {
     for finding in context.broker().findings() {
         report.doubt(finding, "see docs/redis.md");
     }
+    if system == "tidemill.rabbitmq" {
+        // No client is told it. What comes too late for it is said in the log of the worker.
+        report.good("consumer_timeout of RabbitMQ is not told to clients: two minutes or more are enough for runs of any length");
+    }
     space(&context, &mut report).await?;
     queues(&context, &mut report).await?;
     people(&context, &mut served, &mut report).await?;
+    check_sources(&context.connection, &sources)?;
     for doubt in spent(&sources, context.clock().now()) {
         report.doubt(doubt, "give it later instants, or remove it");
     }
     for doubt in unserved(&sources, &served) {
         report.doubt(doubt, "add it to [worker] queues, or start a worker for it");
     }
+    let writes = writes(&context).await;
+    if writes.is_ok() {
+        report.good("the broker takes writes");
+    }
     for line in &report.lines {
         context.out.line(&clean::line(line))?;
+    }
+    if writes.is_err() {
+        context.out.flush()?;
+        return writes;
     }
     let verdict = match report.doubts {
         0 => "all is well".to_owned(),
@@ -64,6 +79,35 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Problem> {
     };
     context.out.line(&verdict)?;
     context.out.flush()
+}
+
+/// A broker that can be read may yet take nothing in: it is full, or waits for replicas that are not there. So
+/// a note is written and removed.
+async fn writes(context: &Context) -> Result<(), Problem> {
+    let ledger = context.ledger();
+    let name = NoteName::new(TaskId::generate(context.clock().now()).as_str())?;
+    let put = Notes::put_note(
+        ledger,
+        Book::Nonces,
+        &name,
+        "check",
+        Precondition::None,
+        Some(Duration::from_secs(60)),
+    );
+    let written = match put.await {
+        Ok(_) => Notes::forget_note(ledger, Book::Nonces, &name).await,
+        Err(error) => Err(error),
+    };
+    // The note is kept by the ledger, which may be another server.
+    let probed = match written {
+        Ok(_) => context.broker().probe().await,
+        Err(error) => Err(error),
+    };
+    probed.map_err(|error| {
+        Problem::failed("the broker takes no writes")
+            .because(&error)
+            .hint("see the lines above that begin with `look`; until then nothing can be enqueued")
+    })
 }
 
 #[derive(Default)]

@@ -71,7 +71,7 @@ fn shown(text: &str, harmless: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// Characters that change the direction of what follows, or take no room at all (Unicode Standard
 /// Annex 9; "Trojan Source", CVE-2021-42574).
-const fn is_invisible(c: char) -> bool {
+pub(crate) const fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

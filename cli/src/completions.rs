@@ -1,9 +1,8 @@
 //! `tidemill completions`.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::grammar::Cli;
+use crate::examples;
 use crate::output::Out;
 use crate::problem::Problem;
 
@@ -11,7 +10,7 @@ use crate::problem::Problem;
 pub(crate) fn write(shell: Shell) -> Result<(), Problem> {
     // Into memory first: the generator panics when its writer fails, as a closed pipe does.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "tidemill", &mut script);
+    clap_complete::generate(shell, &mut examples::grammar(), "tidemill", &mut script);
     let mut out = Out::new();
     out.raw(&script)?;
     out.flush()

@@ -1,9 +1,13 @@
 //! What most commands need: the store, opened, and standard output.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tidemill::ledger::Ledger;
-use tidemill::{Broker, Clock, Connect, Connection, Inspect};
+use tidemill::{
+    Broker, Clock, Connect, Connection, Inspect, ScheduleId, SystemClock, TaskId, TaskRecord,
+};
+use tidemill_control::{Finding, Remote};
 
 use crate::output::Out;
 use crate::problem::Problem;
@@ -28,12 +32,23 @@ pub(crate) enum Missing {
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) connection: Connection,
+    /// The service that commands go through, where it is not the store itself.
+    pub(crate) remote: Option<Remote>,
     pub(crate) out: Out,
 }
 
 impl Context {
     /// Opens the store that the settings name.
     pub(crate) async fn open(settings: Settings, missing: Missing) -> Result<Self, Problem> {
+        if let Some(api) = &settings.api {
+            let remote = Remote::new(api, Arc::new(SystemClock))?;
+            return Ok(Self {
+                connection: remote.connection(),
+                remote: Some(remote),
+                settings,
+                out: Out::new(),
+            });
+        }
         let url = broker_url(&settings)?;
         if url.starts_with("memory:") {
             return Err(Problem::usage(
@@ -50,8 +65,19 @@ impl Context {
         Ok(Self {
             settings,
             connection,
+            remote: None,
             out: Out::new(),
         })
+    }
+
+    /// The store, as people may see it.
+    pub(crate) fn title(&self) -> String {
+        if let Some(api) = &self.settings.api {
+            return api.url.clone();
+        }
+        let url = broker_url(&self.settings).unwrap_or_default();
+        let namespace = &self.settings.namespace;
+        format!("{}  namespace {namespace}", without_secrets(&url))
     }
 
     pub(crate) fn broker(&self) -> &dyn Broker {
@@ -75,8 +101,34 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Why a task is where it is.
+    pub(crate) async fn why(&self, task: &TaskRecord) -> Result<Vec<Finding>, Problem> {
+        Ok(match &self.remote {
+            Some(remote) => remote.why(&task.envelope.id).await?,
+            None => tidemill_control::why(&self.connection, task).await?,
+        })
+    }
+
+    /// Fires a schedule now.
+    pub(crate) async fn fire(&self, schedule: &ScheduleId) -> Result<TaskId, Problem> {
+        Ok(match &self.remote {
+            Some(remote) => remote.fire(schedule).await?,
+            None => tidemill::run_now(&self.connection, schedule).await?,
+        })
+    }
+}
+
 /// The URL of the broker that is meant.
 pub(crate) fn broker_url(settings: &Settings) -> Result<String, Problem> {
+    if let Some(api) = &settings.api {
+        return Err(
+            Problem::usage("this is done at the broker, and not through an API").hint(format!(
+                "name the broker with --broker; the API that is named is {}",
+                api.url
+            )),
+        );
+    }
     if let Some(url) = &settings.broker {
         return Ok(url.clone());
     }
@@ -92,7 +144,16 @@ pub(crate) fn broker_url(settings: &Settings) -> Result<String, Problem> {
 
 /// Opens a store.
 pub(crate) async fn connect(settings: &Settings, url: &str) -> Result<Connection, Problem> {
-    to(settings, url).open().await.map_err(cannot_open)
+    let opened = to(settings, url).open().await.map_err(cannot_open)?;
+    Ok(traced(settings, opened))
+}
+
+/// What is done with the store is recorded, where the environment says so.
+fn traced(settings: &Settings, connection: Connection) -> Connection {
+    match &settings.traces {
+        Some(traces) => traces.watch(&connection),
+        None => connection,
+    }
 }
 
 /// The same for a process that runs until it is told to stop: it may be started before its broker.
@@ -101,7 +162,8 @@ pub(crate) async fn connect_patiently(
     url: &str,
 ) -> Result<Connection, Problem> {
     let connect = to(settings, url).patiently();
-    connect.open().await.map_err(cannot_open)
+    let opened = connect.open().await.map_err(cannot_open)?;
+    Ok(traced(settings, opened))
 }
 
 fn to(settings: &Settings, url: &str) -> Connect {

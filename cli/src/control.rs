@@ -4,13 +4,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
+use tidemill::telemetry::{Format, Metrics};
 use tidemill::{Connection, Namespace};
 use tidemill_control::{Authentication, JwtKeys, JwtSettings, Server, Settings as Setup};
 
 use crate::context::{self, broker_url};
+use crate::metrics::{CONTROL_PORT, Serving};
 use crate::problem::Problem;
 use crate::settings::{ControlSettings, Settings};
 use crate::signals::{Signals, Stop};
+use crate::values::calls;
 use crate::worker::over;
 
 /// Where it listens unless another address is given.
@@ -21,7 +24,7 @@ pub(crate) const LISTEN: SocketAddr =
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Auth {
-    /// Whoever has a token; on a loopback address everybody, until the first token is made
+    /// Whoever has a token; on a loopback address everybody, until the first token is made: one that has ended counts
     Auto,
     /// Whoever has a token
     Required,
@@ -63,7 +66,7 @@ pub(crate) struct ControlArgs {
     #[arg(long, env = "TIDEMILL_CONTROL_READ_ONLY", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     read_only: Option<bool>,
     /// How many requests a second each caller may make
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = calls, allow_hyphen_values = true)]
     rate: Option<u32>,
     /// Ask for X-Nonce and X-Timestamp with every change, so that none can be sent twice
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
@@ -123,13 +126,37 @@ pub(crate) async fn run(args: ControlArgs, mut settings: Settings) -> Result<(),
     let mut file = std::mem::take(&mut settings.control);
     let given = args.over(&mut file);
     let url = broker_url(&settings)?;
-    let connection = context::connect(&settings, &url).await?;
-    let server = server(&connection, settings.namespace.clone(), given);
+    let metrics = Metrics::new("control");
+    let mut signals = Signals::listen()?;
+    let serving = Serving::start(&settings, CONTROL_PORT, &metrics).await?;
+    let connecting = context::connect_patiently(&settings, &url);
+    let Some(connection) = signals.before(connecting).await? else {
+        return Ok(());
+    };
+    let connection = metrics.watch(&connection);
+    let server = measured(
+        server(&connection, settings.namespace.clone(), given),
+        &metrics,
+    );
     let bound = server.bind().await.map_err(refused)?;
-    let signals = Signals::listen()?;
     let stop = Stop::default();
-    let work = async { Ok(bound.run(stop.well.clone()).await?) };
+    let work = async {
+        let done = bound.run(stop.well.clone()).await;
+        serving.end().await;
+        Ok(done?)
+    };
     signals.guard(&stop, work).await
+}
+
+/// The same service, whose requests are counted; its own `/metrics` is for those who have a token.
+pub(crate) fn measured(server: Server, metrics: &Metrics) -> Server {
+    let (shown, counted) = (metrics.clone(), metrics.clone());
+    server
+        .with_metrics(move || {
+            let metrics = shown.clone();
+            Box::pin(async move { metrics.render(Format::Text).await })
+        })
+        .on_answer(move |answer| counted.http_request(answer.route, answer.status, answer.took))
 }
 
 /// A service that cannot start as it is set up.

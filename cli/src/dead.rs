@@ -1,5 +1,6 @@
 //! `tidemill dead`: dead letters, and how they come back.
 
+mod desk;
 mod files;
 mod list;
 mod replay;
@@ -34,7 +35,7 @@ pub(crate) enum DeadCommand {
     Replay(replay::ReplayArgs),
     /// List replays by filter, newest first
     Replays(OutputArgs),
-    /// Go on with a replay that was cut off; nothing comes back twice
+    /// Go on with a replay that was cut off or stopped; nothing comes back twice
     Resume {
         /// The replay's id
         #[arg(value_name = "ID")]
@@ -42,16 +43,10 @@ pub(crate) enum DeadCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Stop a replay that runs, here or in a service, after the part in hand
+    Stop(replay::OneArgs),
     /// Make dead letters again of those that a replay brought back and that have not run, within an hour
-    Undo {
-        /// The replay's id
-        #[arg(value_name = "ID")]
-        id: NoteName,
-        #[command(flatten)]
-        reason: ReasonArgs,
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    Undo(replay::OneArgs),
     /// Write dead letters as JSON Lines, from which `dead import` reads them back
     Export(files::ExportArgs),
     /// Put the letters of a file back in line, under their old ids
@@ -110,19 +105,9 @@ impl DeadFilterArgs {
 
     /// The same, as a replay keeps it.
     fn choice(&self, context: &Context) -> Choice {
-        let filter = self.filter(context);
         Choice {
-            queue: filter.queue,
-            kind: filter.kind,
-            key: filter.key.map(|key| key.as_str().to_owned()),
-            schedule: filter.schedule,
-            since: filter.since,
-            until: filter.until,
-            ended_since: filter.ended_since,
-            ended_until: filter.ended_until,
-            error: filter.error,
-            buried_for: filter.reason,
             min_failures: self.min_failures,
+            ..Choice::of(&self.filter(context))
         }
     }
 
@@ -157,9 +142,8 @@ pub(crate) async fn run(command: DeadCommand, settings: Settings) -> Result<(), 
         DeadCommand::Replay(args) => replay::run(&args, context).await,
         DeadCommand::Replays(output) => replay::list(output, context).await,
         DeadCommand::Resume { id, output } => replay::resume(&id, output, context).await,
-        DeadCommand::Undo { id, reason, output } => {
-            replay::undo(&id, &reason, output, context).await
-        }
+        DeadCommand::Stop(one) => replay::stop(&one, context).await,
+        DeadCommand::Undo(one) => replay::undo(&one, context).await,
         DeadCommand::Export(args) => files::export(&args, context).await,
         DeadCommand::Import(args) => files::import(&args, context).await,
         DeadCommand::Retain(args) => retain::run(&args, context).await,

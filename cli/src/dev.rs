@@ -18,7 +18,7 @@ use crate::metrics::{PRODUCER_PORT, Serving};
 use crate::output::{self, Out};
 use crate::problem::Problem;
 use crate::producer::{Misses, Reloader};
-use crate::schedule::{apply_sources, spent, unserved};
+use crate::schedule::{apply_sources, check_sources, spent, unserved};
 use crate::settings::{
     ProducerSettings, ScheduleSource, Settings, WorkerSettings, parse_source, try_producer,
     try_worker,
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     };
     let connection = context::connect(&settings, &url).await?;
     let metrics = Metrics::new("dev");
-    let serving = Serving::open(&settings, PRODUCER_PORT, &metrics).await?;
+    let serving = Serving::start(&settings, PRODUCER_PORT, &metrics).await?;
     let connection = metrics.watch(&connection);
     if settings.file.is_some() {
         // What an earlier start without a configuration left behind must not go on firing.
@@ -93,7 +93,8 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     }
     let banner = banner::text(&settings, &url, &sources);
     let reloader = Reloader::new(&connection, settings.file.clone(), &sources).await?;
-    apply_sources(&connection, sources).await?;
+    check_sources(&connection, &sources)?;
+    apply_sources(&connection, &sources).await?;
 
     let mut api = settings.control.clone();
     if api.listen.is_none() && taken(control::LISTEN).await {
@@ -101,6 +102,7 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
         api.listen = Some((control::LISTEN.ip(), 0).into());
     }
     let api = control::server(&connection, settings.namespace.clone(), api);
+    let api = control::measured(api, &metrics);
     let api = api.bind().await.map_err(control::refused)?;
 
     let (feed, events) = feed::channel();
@@ -112,9 +114,11 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     let misses = Misses::default();
     let (noted, shown) = (misses.clone(), events.scheduler());
     let counted = metrics.scheduler_observer(&connection);
+    let heeded = reloader.observer();
     let scheduler = producer::scheduler(&connection, &pace).on_event(move |event| {
         noted.note(event);
         counted(event);
+        heeded(event);
         shown(event);
     });
 
@@ -144,12 +148,8 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
             row.log();
             events.missed(row);
         });
-        let (done, (), (), ()) = tokio::join!(
-            roles,
-            tell,
-            reloader.run(&stop.well),
-            serving.serve(&worked)
-        );
+        let (done, (), ()) = tokio::join!(roles, tell, reloader.run(&stop.well));
+        serving.end().await;
         ended.cancel();
         Ok(done.map(drop)?)
     };

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tidemill::{
-    Admission, Envelope, Key, KeyClaim, KeyFate, Kind, Priority, QueueName, TaskId, Timestamp,
+    Admission, Envelope, Key, KeyClaim, KeyFate, Kind, Priority, QueueName, SendSpan, TaskId,
+    Timestamp,
 };
 
 use crate::audit::{self, ReasonArgs};
@@ -115,7 +116,13 @@ pub(crate) async fn run(args: EnqueueArgs, settings: Settings) -> Result<(), Pro
     fill(&mut envelope, &args, now)?;
     envelope.check(context.broker().capabilities().max_payload)?;
     let id = envelope.id.clone();
-    let (id, admission) = match delivery::deliver(&context, envelope).await? {
+    let mut span = SendSpan::begin(&context.connection, &mut envelope);
+    let delivered = delivery::deliver(&context, envelope).await;
+    if let Err(problem) = &delivered {
+        span.fail("enqueue", problem.in_one_line());
+    }
+    drop(span);
+    let (id, admission) = match delivered? {
         Admission::Admitted => (id, "admitted"),
         Admission::Duplicate(first) => {
             let note = format!("duplicate of {first}: the key is taken; nothing was added\n");
@@ -155,7 +162,7 @@ async fn answer_with(
     context: &mut Context,
 ) -> Result<(), Problem> {
     if admission == "admitted" {
-        audit::record(context, "enqueued", id.as_str(), &args.reason);
+        audit::log(context, "enqueued", id.as_str(), &args.reason);
         audit::note(context, id, 0, "enqueued", &args.reason).await?;
     }
     match args.output.format {

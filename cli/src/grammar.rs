@@ -20,12 +20,14 @@ use crate::repair::RepairArgs;
 use crate::schedule::ScheduleCommand;
 use crate::task::TaskCommand;
 use crate::token::TokenCommand;
+use crate::top::TopArgs;
 use crate::worker::WorkerArgs;
 
 /// Schedules and application calls become tasks in a broker; workers run them.
 ///
 /// Start with `tidemill dev`. Exit status: 0 done, 1 the operation failed, 2 the call or the
-/// configuration is wrong. Errors go to standard error.
+/// configuration is wrong. Errors go to standard error. Spans of traces go where
+/// OTEL_EXPORTER_OTLP_ENDPOINT says, and nowhere when it is not set.
 #[derive(Debug, Parser)]
 #[command(
     name = "tidemill",
@@ -74,6 +76,34 @@ pub(crate) struct GlobalArgs {
     )]
     pub(crate) ledger: Option<String>,
 
+    /// Go through the HTTP API of a control service instead of to the broker, such as
+    /// `https://tasks.example.com`
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "TIDEMILL_API",
+        hide_env_values = true
+    )]
+    pub(crate) api: Option<String>,
+
+    /// The token for --api; in the environment or in a file (`token_file`), never in the arguments, which
+    /// others can see
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        env = "TIDEMILL_TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    pub(crate) token: Option<String>,
+
+    /// Which [profile.NAME] of the configuration file: broker or API, token and namespace of one of
+    /// several environments
+    #[arg(long, global = true, value_name = "NAME", env = "TIDEMILL_PROFILE")]
+    pub(crate) profile: Option<String>,
+
     /// Keeps several deployments apart in one store [default: default]
     #[arg(long, global = true, value_name = "NAME", env = "TIDEMILL_NAMESPACE")]
     pub(crate) namespace: Option<Namespace>,
@@ -93,7 +123,7 @@ pub(crate) struct GlobalArgs {
     pub(crate) log: Option<String>,
 
     /// Where a role serves /metrics: HOST:PORT, or off [default: 127.0.0.1:9464 for producer and dev, 127.0.0.1:9465
-    /// for worker; a free port when that is taken]
+    /// for worker, 127.0.0.1:9466 for control; a free port when that is taken]
     #[arg(long, global = true, value_name = "ADDRESS", env = "TIDEMILL_METRICS")]
     pub(crate) metrics: Option<MetricsAddress>,
 
@@ -150,6 +180,8 @@ pub(crate) enum Command {
     Workers(OutputArgs),
     /// List the producers that are alive
     Producers(OutputArgs),
+    /// Watch queues, workers, schedules and failures on the terminal, and act on them
+    Top(TopArgs),
     /// Validate the configuration, reach the broker, say what is wrong and how to mend it
     Check,
     /// Write shell completions to standard output
@@ -157,6 +189,25 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Write man pages into a folder
+    Man {
+        /// The folder; it is made where it is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+}
+
+impl Command {
+    /// The role of the process, by which its spans are told from others.
+    pub(crate) const fn role(&self) -> &'static str {
+        match self {
+            Self::Dev(_) => "dev",
+            Self::Producer(_) => "producer",
+            Self::Worker(_) => "worker",
+            Self::Control(_) => "control",
+            _ => "cli",
+        }
+    }
 }
 
 /// The environment variables that mean something: those of the flags, and those that a command is

@@ -1,40 +1,71 @@
-//! The log, on standard error: readable lines, or one JSON object per line.
+//! The log, on standard error: readable lines, or one JSON object per line (`docs/logs.md`).
 //!
 //! Values come from strangers too. Either form escapes what could forge a line or drive a terminal,
-//! and cuts a value at 8 KiB with a mark that says how much is missing.
+//! leaves out secrets, and cuts a value at 8 KiB with a mark that says how much is missing.
 
-use std::fmt::{Debug, Write as _};
-use std::io::{self, IsTerminal, Write};
+mod fields;
+mod panics;
+mod writer;
 
-use serde_json::{Map, Value};
-use tidemill::{Clock, SystemClock, Timestamp};
-use tracing::field::{Field, Visit};
+use std::io::{self, IsTerminal};
+
+use tidemill::{Clock, SystemClock};
 use tracing::{Event, Level, Subscriber, span};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::clean;
 use crate::grammar::LogFormat;
+use crate::output;
 use crate::problem::Problem;
+use fields::{Colours, Fields, Line};
+use writer::Writer;
+pub(crate) use writer::{Flush, LostLines};
 
-/// Starts the log. `directives` are the user's, `default` those of the command.
+/// How lines reach standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Each before anything else happens: for a command that ends soon.
+    AtOnce,
+    /// Without anybody waiting for it: for a process that runs until it is told to stop.
+    Beside,
+}
+
+/// Starts the log, which ends well when the first answer is dropped; the second counts what it has
+/// lost. `directives` are the user's, `default` those of the command.
 pub(crate) fn start(
     format: LogFormat,
     directives: Option<&str>,
     default: &str,
-) -> Result<(), Problem> {
+    pace: Pace,
+) -> Result<(Flush, LostLines), Problem> {
     let filter = filter(directives.unwrap_or(default))?;
-    let lines = Lines {
+    let coloured = format == LogFormat::Human && io::stderr().is_terminal() && output::may_colour();
+    let shape = LineShape {
         format,
-        colours: format == LogFormat::Human && io::stderr().is_terminal(),
+        colours: match coloured {
+            true => Colours::On,
+            false => Colours::Off,
+        },
+    };
+    let cannot = "the log cannot be started";
+    let writer = match pace {
+        Pace::AtOnce => Writer::Direct,
+        Pace::Beside => Writer::queued(move |count| shape.about_lost(count))
+            .map_err(|e| Problem::failed(cannot).because(e))?,
+    };
+    let (flush, lost) = match &writer {
+        Writer::Direct => (Flush(None), LostLines::default()),
+        Writer::Queued(sender, lost) => (Flush(Some(sender.clone())), lost.clone()),
     };
     tracing_subscriber::registry()
         .with(filter)
-        .with(lines)
+        .with(Lines { shape, writer })
         .try_init()
-        .map_err(|e| Problem::failed("the log cannot be started").because(e))
+        .map_err(|e| Problem::failed(cannot).because(e))?;
+    panics::log();
+    Ok((flush, lost))
 }
 
 /// Refuses directives that make no sense.
@@ -57,13 +88,53 @@ fn filter(directives: &str) -> Result<EnvFilter, Problem> {
     {
         return Err(wrong(format!("{directives:?} is not a level")));
     }
+    // It tells of each attempt what the warning about the collector, or the error of a store, says once.
+    let directives = format!("rustls_platform_verifier=off,{directives}");
     EnvFilter::try_new(directives).map_err(|e| wrong(e.to_string()))
 }
 
 /// Writes events, with the fields of the spans around them.
 struct Lines {
+    shape: LineShape,
+    writer: Writer,
+}
+
+/// What lines look like.
+#[derive(Clone, Copy, Debug)]
+struct LineShape {
     format: LogFormat,
-    colours: bool,
+    colours: Colours,
+}
+
+impl LineShape {
+    /// A line out of an event's own fields and those around it, inner before outer.
+    fn line<'a>(
+        self,
+        level: Level,
+        target: &str,
+        event: &Fields,
+        around: impl FnOnce(&mut dyn FnMut(&Fields)) + 'a,
+    ) -> String {
+        let now = SystemClock.now();
+        match self.format {
+            LogFormat::Json => {
+                let mut line = Line::json(now, level, target, event);
+                around(&mut |outer| line.add_json(outer));
+                line.end_json()
+            }
+            LogFormat::Human => {
+                let mut line = Line::human(now, level, self.colours, event);
+                around(&mut |outer| line.add_human(outer));
+                line.end_human()
+            }
+        }
+    }
+
+    fn about_lost(self, count: u64) -> String {
+        let message = format!("{count} lines of the log were dropped: nobody read them in time");
+        let fields = Fields::of_message(&message);
+        self.line(Level::WARN, module_path!(), &fields, |_| {})
+    }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
@@ -90,125 +161,62 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
-        for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(outer) = span.extensions().get::<Fields>() {
-                fields.0.extend(outer.0.clone());
-            }
-        }
         event.record(&mut fields);
-        let now = SystemClock.now();
         let metadata = event.metadata();
-        let line = match self.format {
-            LogFormat::Json => fields.json(now, *metadata.level(), metadata.target()),
-            LogFormat::Human => fields.human(now, *metadata.level(), self.colours),
+        let around = |add: &mut dyn FnMut(&Fields)| {
+            for span in context.event_scope(event).into_iter().flatten() {
+                if let Some(outer) = span.extensions().get::<Fields>() {
+                    add(outer);
+                }
+            }
         };
-        // A log that nobody can read any more must not stop the work.
-        io::stderr().write_all(line.as_bytes()).ok();
-    }
-}
-
-/// The fields of an event or a span.
-#[derive(Clone, Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn json(mut self, now: Timestamp, level: Level, target: &str) -> String {
-        self.0.insert("timestamp".into(), now.to_string().into());
-        self.0.insert("level".into(), level.as_str().into());
-        self.0.insert("target".into(), target.into());
-        format!("{}\n", Value::Object(self.0))
-    }
-
-    fn human(mut self, now: Timestamp, level: Level, colours: bool) -> String {
-        let message = self.0.remove("message");
-        let message = message.as_ref().and_then(Value::as_str).unwrap_or_default();
-        let (on, off) = match (colours, level) {
-            (false, _) => ("", ""),
-            (true, Level::ERROR) => ("\x1b[31m", "\x1b[0m"),
-            (true, Level::WARN) => ("\x1b[33m", "\x1b[0m"),
-            (true, _) => ("\x1b[2m", "\x1b[0m"),
-        };
-        let mut line = format!("{now} {on}{level:>5}{off} {}", clean::line(message));
-        for (name, value) in &self.0 {
-            let shown = match value {
-                Value::String(text) if is_plain(text) => text.clone(),
-                Value::String(text) => format!("{:?}", clean::line(text)),
-                other => other.to_string(),
-            };
-            // Writing to a string cannot fail.
-            write!(line, " {name}={shown}").unwrap_or_default();
-        }
-        line.push('\n');
-        line
-    }
-
-    fn set(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().to_owned(), value);
-    }
-}
-
-fn is_plain(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_graphic() && !"\"=\\".contains(c))
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let text = format!("{value:?}");
-        self.set(field, clean::cut(&text).into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, clean::cut(value).into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, value.into());
+        let line = self
+            .shape
+            .line(*metadata.level(), metadata.target(), &fields, around);
+        self.writer.line(line);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
-    use tidemill::Timestamp;
     use tracing::Level;
 
-    use super::{Fields, filter};
+    use super::{Colours, Fields, LineShape, filter};
+    use crate::grammar::LogFormat;
 
-    fn fields(message: &str) -> Fields {
-        let mut fields = Fields::default();
-        fields.0.insert("message".into(), message.into());
-        fields.0.insert("kind".into(), "a b\n\u{1b}[31m".into());
-        fields
+    fn line(format: LogFormat, message: &str) -> String {
+        let shape = LineShape {
+            format,
+            colours: Colours::Off,
+        };
+        let fields = Fields::of_message(message);
+        shape.line(Level::INFO, "t", &fields, |add| {
+            add(&Fields::of_message("a b\n\u{1b}[31m"));
+        })
     }
 
     /// S18.
     #[test]
     fn a_value_cannot_forge_a_line_of_the_log() {
-        let evil = "done\n{\"level\":\"ERROR\"}\u{1b}[2J";
-        let json = fields(evil).json(Timestamp::from_millis(0), Level::INFO, "t");
+        let evil = "done\n{\"level\":\"ERROR\"}\u{1b}[2J\u{7f}\u{9b}31m\u{202e}\u{e0041}naïve 😀";
+        let json = line(LogFormat::Json, evil);
         assert_eq!(json.matches('\n').count(), 1);
         let value: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["message"], evil);
-        assert!(!json.contains('\u{1b}'));
+        assert!(!json.contains(['\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{e0041}']));
+        assert!(json.contains("\\u202e\\udb40\\udc41naïve 😀"), "{json}");
 
-        let human = fields(evil).human(Timestamp::from_millis(0), Level::INFO, false);
+        let human = line(LogFormat::Human, evil);
         assert_eq!(human.matches('\n').count(), 1);
-        assert!(!human.contains('\u{1b}'), "{human}");
+        assert!(!human.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{human}");
+    }
+
+    /// S18.
+    #[test]
+    fn a_value_of_a_megabyte_is_cut() {
+        let json = line(LogFormat::Json, &"x".repeat(1 << 20));
+        assert!(json.len() < 16 << 10 && json.contains("bytes cut"));
     }
 
     #[test]

@@ -14,14 +14,19 @@ mod control;
 mod cron;
 mod dead;
 mod dev;
+#[cfg(test)]
+mod documents;
 mod enqueue;
+mod examples;
 mod grammar;
 mod logging;
+mod manual;
 mod metrics;
 mod output;
 mod presence;
 mod problem;
 mod producer;
+mod progress;
 mod queue;
 mod repair;
 mod run;
@@ -31,6 +36,7 @@ mod settings;
 mod signals;
 mod task;
 mod token;
+mod top;
 mod values;
 mod worker;
 

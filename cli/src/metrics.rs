@@ -1,4 +1,4 @@
-//! `/metrics` of a role, on a port of its own.
+//! `/metrics`, `/healthz` and `/readyz` of a role, on a port of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use tidemill::telemetry::{Exposition, Metrics};
 use tidemill::{CancellationToken, Error, ErrorKind};
+use tokio_util::sync::DropGuard;
+use tokio_util::task::TaskTracker;
 
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -13,6 +15,7 @@ use crate::settings::Settings;
 /// The ports that are tried when none is given.
 pub(crate) const PRODUCER_PORT: u16 = 9464;
 pub(crate) const WORKER_PORT: u16 = 9465;
+pub(crate) const CONTROL_PORT: u16 = 9466;
 
 /// Where `/metrics` is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -48,21 +51,29 @@ impl TryFrom<String> for MetricsAddress {
     }
 }
 
-/// Serves the metrics, or does nothing, until it is told to stop.
-#[derive(Debug)]
-pub(crate) struct Serving(Option<Exposition>);
+/// Serves the metrics, and whether the process is ready, from the start; or does nothing. Ends when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Serving {
+    tasks: TaskTracker,
+    stop: Option<DropGuard>,
+}
 
 impl Serving {
-    /// Takes the port: the one of the settings, or else the usual one of the role, or else, as there may be
-    /// several of a role on a host, a free one.
-    pub(crate) async fn open(
+    /// Takes the port and serves: the one of the settings, or else the usual one of the role, or else, as there
+    /// may be several of a role on a host, a free one.
+    pub(crate) async fn start(
         settings: &Settings,
         usual: u16,
         metrics: &Metrics,
     ) -> Result<Self, Problem> {
+        let lost = settings.lost_lines.clone();
+        metrics.watch_log(move || lost.count());
+        if let Some(traces) = &settings.traces {
+            metrics.watch_traces(traces);
+        }
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let bound = match settings.metrics {
-            Some(MetricsAddress::Off) => return Ok(Self(None)),
+            Some(MetricsAddress::Off) => return Ok(Self::default()),
             Some(MetricsAddress::At(address)) => {
                 Exposition::bind(address, metrics).await.map_err(|error| {
                     Problem::from(error).hint(
@@ -78,14 +89,21 @@ impl Serving {
             },
         };
         tracing::info!(address = %bound.address()?, "serving /metrics");
-        Ok(Self(Some(bound)))
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let until = stop.clone();
+        tasks.spawn(async move { bound.serve(&until).await });
+        Ok(Self {
+            tasks,
+            stop: Some(stop.drop_guard()),
+        })
     }
 
-    /// Serves until then.
-    pub(crate) async fn serve(self, stop: &CancellationToken) {
-        if let Self(Some(exposition)) = self {
-            exposition.serve(stop).await;
-        }
+    /// Ends it.
+    pub(crate) async fn end(self) {
+        let Self { tasks, stop } = self;
+        drop(stop);
+        tasks.close();
+        tasks.wait().await;
     }
 }
 

@@ -43,6 +43,12 @@ pub(crate) fn warn(text: &str) {
     io::stderr().write_all(line.as_bytes()).ok();
 }
 
+/// Whether colours are wanted: not where NO_COLOR is set to anything (<https://no-color.org>).
+pub(crate) fn may_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR");
+    refused.is_none_or(|text| text.is_empty())
+}
+
 /// Standard output, buffered. A reader that goes away ends the command without noise.
 #[derive(Debug)]
 pub(crate) struct Out {

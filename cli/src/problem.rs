@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use tidemill::telemetry::redact;
+
 use crate::clean;
 
 /// Why a command ended early.
@@ -89,12 +91,19 @@ impl Problem {
         self
     }
 
+    /// The exit status.
+    pub(crate) fn status(&self) -> ExitCode {
+        match self {
+            Self::ReaderGone => ExitCode::SUCCESS,
+            Self::Failed(_) => ExitCode::from(1),
+            Self::Usage(_) => ExitCode::from(2),
+        }
+    }
+
     /// Tells it on standard error, and gives the exit status.
     pub(crate) fn tell(&self) -> ExitCode {
-        let (report, status) = match self {
-            Self::ReaderGone => return ExitCode::SUCCESS,
-            Self::Failed(report) => (report, 1),
-            Self::Usage(report) => (report, 2),
+        let (Self::Usage(report) | Self::Failed(report)) = self else {
+            return self.status();
         };
         let mut text = format!("error: {}\n", clean::block(&report.what));
         for cause in &report.causes {
@@ -108,8 +117,8 @@ impl Problem {
             text.push_str(&format!("hint: {}\n", clean::block(hint)));
         }
         // When even standard error is gone, the exit status has to say it all.
-        io::stderr().write_all(text.as_bytes()).ok();
-        ExitCode::from(status)
+        io::stderr().write_all(redact::text(&text).as_bytes()).ok();
+        self.status()
     }
 }
 
@@ -129,8 +138,15 @@ fn remedy(error: &tidemill::Error) -> Option<&'static str> {
             "make the file and its folder writable for this user, or choose another path with --broker",
         );
     }
+    if error.operation() == "ask the API" {
+        return remedy_of_api(&text, error.kind());
+    }
     match error.kind() {
-        ErrorKind::Invalid if error.operation() == "open" && !text.contains("make it first") => {
+        ErrorKind::Invalid
+            if error.operation() == "open"
+                && !text.contains("make it first")
+                && !text.contains("ACL") =>
+        {
             Some("choose another path with --broker")
         }
         ErrorKind::Corrupt => {
@@ -151,6 +167,33 @@ fn remedy(error: &tidemill::Error) -> Option<&'static str> {
             )
         }
         _ if error.is_transient() => Some("the same call may succeed later"),
+        _ => None,
+    }
+}
+
+/// What to do about what a service said, or did not say.
+fn remedy_of_api(text: &str, kind: tidemill::ErrorKind) -> Option<&'static str> {
+    use tidemill::ErrorKind;
+    if text.starts_with("401") && text.contains("X-Timestamp") {
+        return Some(
+            "check that the clock of this machine is right, and that its version is that of the service",
+        );
+    }
+    if text.starts_with("401") {
+        return Some(
+            "set TIDEMILL_TOKEN, or token_file in the configuration file, to a token of that service",
+        );
+    }
+    if text.starts_with("421") {
+        return Some("start the service with --host and the name under which it is called here");
+    }
+    match kind {
+        ErrorKind::Unavailable | ErrorKind::Timeout => {
+            Some("check that `tidemill control` runs there, and what --api or TIDEMILL_API names")
+        }
+        ErrorKind::Fenced => {
+            Some("this takes a token with more rights; `tidemill token create` makes one")
+        }
         _ => None,
     }
 }

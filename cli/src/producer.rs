@@ -16,7 +16,7 @@ pub(crate) use reload::Reloader;
 use crate::context::{self, broker_url};
 use crate::metrics::{PRODUCER_PORT, Serving};
 use crate::problem::Problem;
-use crate::schedule::{apply_sources, spent};
+use crate::schedule::{apply_sources, check_sources, spent};
 use crate::settings::{ProducerSettings, Settings, read_sources, try_producer};
 use crate::signals::{Signals, Stop};
 use crate::values::positive_duration;
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     let url = broker_url(&settings)?;
     let mut signals = Signals::listen()?;
     let metrics = Metrics::new("producer");
-    let serving = Serving::open(&settings, PRODUCER_PORT, &metrics).await?;
+    let serving = Serving::start(&settings, PRODUCER_PORT, &metrics).await?;
     let connecting = context::connect_patiently(&settings, &url);
     let Some(connection) = signals.before(connecting).await? else {
         return Ok(());
@@ -95,7 +95,8 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     }
     let applying = async {
         let reloader = Reloader::new(&connection, file, &sources).await?;
-        apply_sources(&connection, sources).await.map(|_| reloader)
+        check_sources(&connection, &sources)?;
+        apply_sources(&connection, &sources).await.map(|_| reloader)
     };
     let Some(reloader) = signals.before(applying).await? else {
         return Ok(());
@@ -103,9 +104,11 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     let misses = Misses::default();
     let noted = misses.clone();
     let counted = metrics.scheduler_observer(&connection);
+    let heeded = reloader.observer();
     let scheduler = scheduler(&connection, &given).on_event(move |event| {
         noted.note(event);
         counted(event);
+        heeded(event);
     });
     let stop = Stop::default();
     let ended = CancellationToken::new();
@@ -117,12 +120,8 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     let clock = &*connection.clock;
     let work = async {
         let tell = misses.tell(clock, &ended, |row| row.log());
-        let (done, (), (), ()) = tokio::join!(
-            schedule,
-            tell,
-            reloader.run(&stop.well),
-            serving.serve(&ended)
-        );
+        let (done, (), ()) = tokio::join!(schedule, tell, reloader.run(&stop.well));
+        serving.end().await;
         Ok(done?)
     };
     Box::pin(signals.guard(&stop, work)).await

@@ -1,5 +1,7 @@
 //! `tidemill queue`: looking at queues and changing them.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use tidemill::{QueueName, QueueStats, Removed};
 
@@ -8,11 +10,14 @@ use crate::clean;
 use crate::context::{Context, Missing};
 use crate::output::{self, Format, OutputArgs, Rows, counted, or_dash};
 use crate::problem::Problem;
+use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::values::When;
 
 /// How many tasks one step of a forced removal takes.
 const STEP: usize = 1_000;
+/// How often a queue that drains is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What can be done with queues.
 #[derive(Debug, Subcommand)]
@@ -29,8 +34,16 @@ pub(crate) enum QueueCommand {
     },
     /// Stop a queue from yielding tasks; enqueuing goes on
     Pause(OneQueue),
-    /// End a pause
+    /// End a pause or a drain
     Resume(OneQueue),
+    /// Take nothing new in, while what is there runs out; `resume` ends it
+    Drain {
+        #[command(flatten)]
+        queue: OneQueue,
+        /// Wait until nothing waits or runs there any more
+        #[arg(long)]
+        wait: bool,
+    },
     /// Remove an empty queue, or with --force one that holds tasks
     Remove {
         #[command(flatten)]
@@ -96,21 +109,28 @@ pub(crate) async fn run(command: QueueCommand, settings: Settings) -> Result<(),
         QueueCommand::List(output) => list(output.format, context).await?,
         QueueCommand::Stats { names, output } => stats(&names, output.format, context).await?,
         QueueCommand::Pause(queue) => {
-            if !context.inspect()?.queues().await?.contains(&queue.name) {
-                output::warn(&format!(
-                    "queue {} did not exist; it is created paused",
-                    queue.name
-                ));
-            }
+            warn_of_new(context, &queue.name, "paused").await?;
             context
                 .inspect()?
                 .pause(&queue.name, queue.reason.text())
                 .await?;
-            done(context, &queue, "paused")?;
+            done(context, &queue, "paused").await?;
         }
         QueueCommand::Resume(queue) => {
+            known(&queue.name, context).await?;
             context.inspect()?.resume(&queue.name).await?;
-            done(context, &queue, "resumed")?;
+            if stats_of(&queue.name, context).await?.limit == Some(0) {
+                context.inspect()?.set_limit(&queue.name, None).await?;
+            }
+            done(context, &queue, "resumed").await?;
+        }
+        QueueCommand::Drain { queue, wait } => {
+            known(&queue.name, context).await?;
+            context.inspect()?.set_limit(&queue.name, Some(0)).await?;
+            done(context, &queue, "takes nothing new in").await?;
+            if wait {
+                drained(&queue.name, context).await?;
+            }
         }
         QueueCommand::Remove {
             queue,
@@ -118,11 +138,12 @@ pub(crate) async fn run(command: QueueCommand, settings: Settings) -> Result<(),
             dry_run,
         } => remove(&queue, force, dry_run, context).await?,
         QueueCommand::Limit { queue, limit } => {
+            warn_of_new(context, &queue.name, "with this limit").await?;
             context.inspect()?.set_limit(&queue.name, limit.0).await?;
             let past = limit.0.map_or("unlimited".to_owned(), |n| {
                 format!("limited to {}", counted(n, "task"))
             });
-            done(context, &queue, &past)?;
+            done(context, &queue, &past).await?;
         }
         QueueCommand::History {
             name,
@@ -133,8 +154,49 @@ pub(crate) async fn run(command: QueueCommand, settings: Settings) -> Result<(),
     context.out.flush()
 }
 
-fn done(context: &mut Context, queue: &OneQueue, past: &str) -> Result<(), Problem> {
-    audit::record(context, past, queue.name.as_str(), &queue.reason);
+/// A change makes a queue that is not there yet; its name may be mistyped.
+async fn warn_of_new(context: &Context, name: &QueueName, how: &str) -> Result<(), Problem> {
+    if !context.inspect()?.queues().await?.contains(name) {
+        output::warn(&format!("queue {name} did not exist; it is created {how}"));
+    }
+    Ok(())
+}
+
+/// Refuses a queue that is not there.
+async fn known(name: &QueueName, context: &Context) -> Result<(), Problem> {
+    match context.inspect()?.queues().await?.contains(name) {
+        true => Ok(()),
+        false => Err(Problem::failed(format!("there is no queue {name}"))
+            .hint("`tidemill queue list` shows what is there")),
+    }
+}
+
+async fn stats_of(name: &QueueName, context: &Context) -> Result<QueueStats, Problem> {
+    let stats = context.broker().stats(std::slice::from_ref(name)).await?;
+    let gone = || Problem::failed(format!("there is no queue {name} any more"));
+    stats.into_iter().next().ok_or_else(gone)
+}
+
+/// Waits until nothing waits or runs in a queue, and tells people how far it has come.
+async fn drained(name: &QueueName, context: &mut Context) -> Result<(), Problem> {
+    context.out.flush()?;
+    let progress = Progress::of(format!("draining queue {name}"));
+    loop {
+        let now = stats_of(name, context).await?;
+        let left = now.scheduled + now.pending + now.active + now.retry;
+        if left == 0 {
+            drop(progress);
+            return context.out.line(&format!("queue {name} is empty"));
+        }
+        progress.tell(&format!("{} left", counted(left, "task")));
+        let next = context.clock().now() + LOOK;
+        context.clock().sleep_until(next).await;
+    }
+}
+
+async fn done(context: &mut Context, queue: &OneQueue, past: &str) -> Result<(), Problem> {
+    let subject = format!("queue {}", queue.name);
+    audit::keep(context, past, &subject, &queue.reason).await;
     context.out.line(&format!("queue {} {past}", queue.name))
 }
 
@@ -173,6 +235,7 @@ async fn list(format: Format, context: &mut Context) -> Result<(), Problem> {
 
 fn state(queue: &QueueStats) -> String {
     match (&queue.pause_reason, queue.paused) {
+        (_, false) if queue.limit == Some(0) => "draining".into(),
         (_, false) => "running".into(),
         (None, true) => "paused".into(),
         (Some(reason), true) => format!("paused: {reason}"),
@@ -231,7 +294,7 @@ async fn remove(
     let mut before = None;
     loop {
         match context.inspect()?.remove_queue(name, force, STEP).await? {
-            Removed::Done => return done(context, queue, "removed"),
+            Removed::Done => return done(context, queue, "removed").await,
             Removed::NotFound => return Err(Problem::failed(format!("there is no queue {name}"))),
             // Each step of a forced removal takes some; when it takes none, the rest is running.
             Removed::Holds(left) if force && before.is_none_or(|before| left < before) => {

@@ -5,30 +5,50 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{ArgMatches, FromArgMatches};
+use tidemill::telemetry::Traces;
 
 use crate::grammar::{Cli, Command, LogFormat};
+use crate::logging::Pace;
 use crate::output::Out;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::{
-    check, clean, completions, control, cron, dead, dev, enqueue, logging, presence, producer,
-    queue, repair, schedule, task, token, worker,
+    check, clean, completions, control, cron, dead, dev, enqueue, examples, logging, manual,
+    presence, producer, queue, repair, schedule, task, token, top, worker,
 };
 
 /// How long the end of the process waits for what cannot be stopped.
 const LAST_WAIT: Duration = Duration::from_millis(500);
 
+/// How long the end of the process waits for the collector to take the last spans.
+const FLUSH: Duration = Duration::from_secs(3);
+
 /// Does what the arguments say.
 pub(crate) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let parsed = examples::grammar().try_get_matches_from(arguments);
+    let parsed = parsed.and_then(|found| Ok((Cli::from_arg_matches(&found)?, reason(&found))));
+    let (cli, reason) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return refuse(&error),
     };
-    match start(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+    match start(cli, reason) {
+        Ok(status) => status,
         Err(problem) => problem.tell(),
     }
+}
+
+/// The reason that any command was given: it goes through an API with each change.
+fn reason(found: &ArgMatches) -> Option<String> {
+    let mut found = found;
+    while let Some((_, inner)) = found.subcommand() {
+        found = inner;
+    }
+    found
+        .try_get_one::<String>("reason")
+        .ok()
+        .flatten()
+        .cloned()
 }
 
 /// Tells what the argument parser has to say: help on standard output, mistakes on standard error.
@@ -44,33 +64,80 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn start(cli: Cli) -> Result<(), Problem> {
+fn start(cli: Cli, reason: Option<String>) -> Result<ExitCode, Problem> {
     match cli.command {
-        Command::Completions { shell } => return completions::write(shell),
+        Command::Completions { shell } => {
+            return completions::write(shell).map(|()| ExitCode::SUCCESS);
+        }
+        Command::Man { folder } => return manual::write(&folder).map(|()| ExitCode::SUCCESS),
         Command::Cron(command) => {
             let mut out = Out::new();
             cron::run(&command, &mut out)?;
-            return out.flush();
+            return out.flush().map(|()| ExitCode::SUCCESS);
         }
         _ => {}
     }
-    let settings = Settings::resolve(cli.global)?;
+    let mut settings = Settings::resolve(cli.global)?;
+    if let Some(api) = &mut settings.api {
+        api.reason = reason;
+    }
     let default = match (&cli.command, settings.log_format) {
         (Command::Worker(_) | Command::Producer(_) | Command::Control(_), _)
         | (Command::Dev(_), LogFormat::Json) => "info",
         // The live log on standard output tells all that a person wants to know.
         (Command::Dev(_), LogFormat::Human) => "error",
         (Command::Check, _) => "warn",
+        // A line of the log would stand in the middle of the screen.
+        (Command::Top(_), _) => "off",
         // How the server is set up is told by `check` and by the roles, not by each call of a script.
         _ => "warn,tidemill_redis::checks=off",
     };
-    logging::start(settings.log_format, settings.log.as_deref(), default)?;
+    let pace = match cli.command.role() {
+        "cli" => Pace::AtOnce,
+        _ => Pace::Beside,
+    };
+    let directives = settings.log.as_deref();
+    let (flush, lost) = logging::start(settings.log_format, directives, default, pace)?;
+    settings.lost_lines = lost;
+    let in_json = pace == Pace::Beside && settings.log_format == LogFormat::Json;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Problem::failed("the runtime cannot be started").because(e))?;
-    let done = runtime.block_on(dispatch(cli.command, settings));
+    let service = format!("tidemill-{}", cli.command.role());
+    let done = runtime.block_on(traced(&service, settings, |settings| {
+        dispatch(cli.command, settings)
+    }));
     runtime.shutdown_timeout(LAST_WAIT);
+    let status = match done {
+        // Whoever reads JSON can read nothing else.
+        Err(problem) if in_json => {
+            tracing::error!(target: "tidemill::end", "{}", problem.in_one_line());
+            Ok(problem.status())
+        }
+        done => done.map(|()| ExitCode::SUCCESS),
+    };
+    drop(flush);
+    status
+}
+
+/// Works with spans going where the environment says, and sees the last of them off.
+async fn traced<F>(
+    service: &str,
+    mut settings: Settings,
+    work: impl FnOnce(Settings) -> F,
+) -> Result<(), Problem>
+where
+    F: Future<Output = Result<(), Problem>>,
+{
+    settings.traces = Traces::from_environment(service)?;
+    let traces = settings.traces.clone();
+    let done = work(settings).await;
+    if let Some(traces) = traces {
+        // Blocks, so on a thread that may. A fault there loses no more than spans.
+        let flush = tokio::task::spawn_blocking(move || traces.shut_down(FLUSH));
+        drop(flush.await);
+    }
     done
 }
 
@@ -90,8 +157,9 @@ async fn dispatch(command: Command, settings: Settings) -> Result<(), Problem> {
         Command::Token(command) => Box::pin(token::run(command, settings)).await,
         Command::Workers(args) => Box::pin(presence::workers(args, settings)).await,
         Command::Producers(args) => Box::pin(presence::producers(args, settings)).await,
+        Command::Top(args) => Box::pin(top::run(args, settings)).await,
         Command::Check => Box::pin(check::run(settings)).await,
         // Neither needs settings or a runtime: done in `start`.
-        Command::Cron(_) | Command::Completions { .. } => Ok(()),
+        Command::Cron(_) | Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }
 }

@@ -20,8 +20,9 @@ use crate::output::{self, Format, OutputArgs};
 use crate::problem::Problem;
 use crate::settings::Settings;
 
-pub(crate) use apply::apply_sources;
+pub(crate) use apply::{apply_sources, check_sources};
 pub(crate) use doubts::{spent, unserved};
+pub(crate) use view::{is_spent, rule};
 
 /// What can be done with schedules.
 #[derive(Debug, Subcommand)]
@@ -109,6 +110,7 @@ pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<
     };
     let mut context = Context::open(settings, missing).await?;
     let context = &mut context;
+    check_sources(&context.connection, &sources)?;
     for doubt in spent(&sources, context.clock().now()) {
         output::warn(&doubt);
     }
@@ -127,19 +129,19 @@ pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<
             file,
             dry_run: false,
             reason,
-        } => apply::apply(sources, &reason, file.output.format, context).await?,
+        } => apply::apply(&sources, &reason, file.output.format, context).await?,
         ScheduleCommand::Pause(one) => {
             let reason = one.reason.text();
             let there = Schedules::pause_schedule(context.ledger(), &one.id, reason).await?;
-            done(there, &one, "paused", context)?;
+            done(there, &one, "paused", context).await?;
         }
         ScheduleCommand::Resume(one) => {
             let there = Schedules::resume_schedule(context.ledger(), &one.id).await?;
-            done(there, &one, "resumed", context)?;
+            done(there, &one, "resumed", context).await?;
         }
         ScheduleCommand::Delete(one) => {
             let there = Schedules::delete_schedule(context.ledger(), &one.id).await?;
-            done(there, &one, "deleted", context)?;
+            done(there, &one, "deleted", context).await?;
         }
         ScheduleCommand::RunNow { schedule, output } => {
             run_now(&schedule, output.format, context).await?;
@@ -150,11 +152,17 @@ pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<
     context.out.flush()
 }
 
-fn done(there: bool, one: &OneSchedule, past: &str, context: &mut Context) -> Result<(), Problem> {
+async fn done(
+    there: bool,
+    one: &OneSchedule,
+    past: &str,
+    context: &mut Context,
+) -> Result<(), Problem> {
     if !there {
         return Err(unknown(&one.id));
     }
-    audit::record(context, past, one.id.as_str(), &one.reason);
+    let subject = format!("schedule {}", one.id);
+    audit::keep(context, past, &subject, &one.reason).await;
     context.out.line(&format!("schedule {} {past}", one.id))
 }
 
@@ -170,8 +178,9 @@ async fn run_now(one: &OneSchedule, format: Format, context: &mut Context) -> Re
     {
         return Err(unknown(&one.id));
     }
-    let task = tidemill::run_now(&context.connection, &one.id).await?;
-    audit::record(context, "fired", one.id.as_str(), &one.reason);
+    let task = context.fire(&one.id).await?;
+    let subject = format!("schedule {}", one.id);
+    audit::keep(context, "fired", &subject, &one.reason).await;
     let tell = async {
         audit::note(context, &task, 0, "fired", &one.reason).await?;
         match format {

@@ -4,18 +4,22 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::Args;
 use tidemill::{
-    BuryReason, Change, Cursor, Key, Kind, QueueName, ScheduleId, State, TaskFilter, TaskId,
-    TaskRecord, TaskView,
+    BuryReason, Change, Key, Kind, QueueName, ScheduleId, State, TaskFilter, TaskId, TaskRecord,
+    TaskView,
 };
 
 use crate::audit::{self, ReasonArgs};
+use crate::clean;
 use crate::context::Context;
 use crate::output::{Format, Rows, counted, instant};
 use crate::problem::Problem;
+use crate::progress::Progress;
 use crate::values::{self, When, rate};
 
-/// How many tasks one step looks at.
+/// How many tasks one step changes.
 const STEP: usize = 250;
+/// The same of one request, which ends after a few seconds by itself.
+const REMOTE_STEP: usize = 10_000;
 
 /// Filters that every listing and bulk change of tasks takes. All that are given must match.
 #[derive(Args, Clone, Debug, Default)]
@@ -130,25 +134,43 @@ impl BulkChange<'_> {
         }
         let (mut changed, mut refused) = (0, 0);
         let mut cursor = None;
+        let progress = Progress::of(self.past);
+        let here = tidemill_control::BulkChange {
+            filter: self.filter.clone(),
+            change: self.change.clone(),
+            past: self.past,
+            by: clean::line(&context.settings.actor).into_owned(),
+            reason: self.reason.text().map(str::to_owned),
+        };
         loop {
-            let budget = self.budget(changed + refused);
+            let most = match context.remote {
+                Some(_) => REMOTE_STEP,
+                None => STEP,
+            };
+            let budget = self.budget(changed + refused, most);
             if budget == 0 {
                 break;
             }
-            self.note(context, cursor, budget).await?;
-            let inspect = context.inspect()?;
-            let step = inspect
-                .change_many(&self.filter, &self.change, cursor, budget)
-                .await?;
+            // Through an API the reason goes with the request.
+            let step = match context.remote {
+                Some(_) => {
+                    let inspect = context.inspect()?;
+                    let step = inspect.change_many(&self.filter, &self.change, cursor, budget);
+                    step.await?
+                }
+                None => here.step(&context.connection, cursor, budget).await?,
+            };
             changed += step.changed;
             refused += step.refused;
+            progress.tell(&counted(changed, "task"));
             cursor = step.next;
             if cursor.is_none() {
                 break;
             }
             self.pace(context, step.changed).await;
         }
-        audit::record(context, self.past, &counted(changed, "task"), self.reason);
+        drop(progress);
+        audit::keep(context, self.past, &counted(changed, "task"), self.reason).await;
         match self.format {
             Format::Json => {
                 let answer = serde_json::json!({ "changed": changed, "refused": refused });
@@ -167,11 +189,11 @@ impl BulkChange<'_> {
         context.out.flush()
     }
 
-    fn budget(&self, done: usize) -> usize {
-        let left = self.limit().saturating_sub(done).min(STEP);
+    fn budget(&self, done: usize, most: usize) -> usize {
+        let left = self.limit().saturating_sub(done).min(most);
         match self.args.rate {
             // A tenth of a second's worth at a time keeps the rate even.
-            Some(rate) => left.min(usize::try_from(rate / 10).unwrap_or(STEP).max(1)),
+            Some(rate) => left.min(usize::try_from(rate / 10).unwrap_or(most).max(1)),
             None => left,
         }
     }
@@ -183,33 +205,6 @@ impl BulkChange<'_> {
             let until = context.clock().now() + pause;
             context.clock().sleep_until(until).await;
         }
-    }
-
-    /// Leaves the reason in the logs of the tasks that the next step will look at.
-    async fn note(
-        &self,
-        context: &Context,
-        cursor: Option<Cursor>,
-        budget: usize,
-    ) -> Result<(), Problem> {
-        if self.reason.text().is_none() || matches!(self.change, Change::Delete) {
-            return Ok(());
-        }
-        let page = context
-            .inspect()?
-            .list(&self.filter, cursor, budget)
-            .await?;
-        for task in page.items {
-            audit::note(
-                context,
-                &task.envelope.id,
-                task.attempt,
-                self.past,
-                self.reason,
-            )
-            .await?;
-        }
-        Ok(())
     }
 
     async fn show(&self, context: &mut Context) -> Result<(), Problem> {

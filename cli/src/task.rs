@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use tidemill::{Change, Replay, State, TaskId, Timestamp};
 
 pub(crate) use change::{ChangeIds, change_ids};
-pub(crate) use describe::describe;
+pub(crate) use describe::{describe, facts};
 pub(crate) use list::{PageArgs, failed};
 
 use crate::audit::ReasonArgs;

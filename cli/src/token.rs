@@ -62,11 +62,15 @@ pub(crate) async fn run(command: TokenCommand, settings: Settings) -> Result<(),
         TokenCommand::Create(args) => create(args, &tokens, &mut context).await?,
         TokenCommand::List(output) => list(&tokens, output.format, &mut context).await?,
         TokenCommand::Revoke { name, reason } => {
-            if !tokens.revoke(&name).await? {
+            let there = match &context.remote {
+                Some(remote) => remote.revoke_token(&name).await?,
+                None => tokens.revoke(&name).await?,
+            };
+            if !there {
                 return Err(Problem::failed(format!("there is no token {name}"))
                     .hint("`tidemill token list` shows them"));
             }
-            audit::keep(&context, "revoke_token", name.as_str(), &reason).await?;
+            audit::keep(&context, "revoke_token", name.as_str(), &reason).await;
             context.out.line(&format!("token {name} revoked"))?;
         }
     }
@@ -79,9 +83,16 @@ async fn create(args: CreateArgs, tokens: &Tokens, context: &mut Context) -> Res
         queues: args.queues,
     };
     let by = &context.settings.actor;
-    let issued = tokens.issue(args.name, args.role, queues, end, by).await?;
+    let issued = match &context.remote {
+        Some(remote) => {
+            remote
+                .issue_token(&args.name, args.role, &queues, end)
+                .await?
+        }
+        None => tokens.issue(args.name, args.role, queues, end, by).await?,
+    };
     let name = issued.record.name.as_str();
-    audit::keep(context, "issue_token", name, &args.reason).await?;
+    audit::keep(context, "issue_token", name, &args.reason).await;
     match args.output.format {
         Format::Table => context.out.line(&issued.text),
         Format::Json => {
@@ -96,7 +107,11 @@ async fn list(tokens: &Tokens, format: Format, context: &mut Context) -> Result<
     let mut rows = Rows::new(&[
         "NAME", "ROLE", "QUEUES", "STATE", "CREATED", "BY", "EXPIRES",
     ]);
-    for token in tokens.list().await? {
+    let all = match &context.remote {
+        Some(remote) => remote.tokens().await?,
+        None => tokens.list().await?,
+    };
+    for token in all {
         match format {
             Format::Json => context.out.json(&token)?,
             Format::Table => rows.add(row(&token, now)),

@@ -105,6 +105,20 @@ pub(crate) fn rate(text: &str) -> Result<u32> {
     }
 }
 
+/// How many requests a second a caller may make, by a flag and in the configuration file alike.
+pub(crate) fn calls(text: &str) -> Result<u32> {
+    match text.parse() {
+        Ok(calls @ 1..) => Ok(calls),
+        _ => Err(Error::invalid(
+            "rate",
+            format!(
+                "expected how many requests a second, from 1 to {}",
+                u32::MAX
+            ),
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{WeightedQueue, header, rate};

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
 use tidemill::telemetry::Metrics;
-use tidemill::{CancellationToken, Connection, Worker, WorkerBuilder, builtin};
+use tidemill::{Connection, DelayedTrace, Worker, WorkerBuilder, builtin};
 
 use crate::context::{self, broker_url};
 use crate::metrics::{Serving, WORKER_PORT};
@@ -31,6 +32,19 @@ pub(crate) struct WorkerArgs {
     /// How long running tasks may go on after the worker is told to stop [default: 30s]
     #[arg(long, value_name = "DUR", env = "TIDEMILL_WORKER_GRACE", value_parser = crate::values::duration, allow_hyphen_values = true)]
     grace: Option<Duration>,
+    /// Trace of what runs delayed, again or replayed: a new one that links to where the task came from, or a part of that one [default: link]
+    #[arg(long, value_name = "HOW", env = "TIDEMILL_WORKER_DELAYED_TRACE")]
+    delayed_trace: Option<Delayed>,
+}
+
+/// What becomes of the trace of a task that does not run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Delayed {
+    /// Its runs begin traces, and link to what put it into its queue
+    Link,
+    /// Its runs are a part of the trace of what put it into its queue
+    Child,
 }
 
 fn concurrency(text: &str) -> tidemill::Result<usize> {
@@ -67,6 +81,7 @@ impl WorkerArgs {
             concurrency: over(self.concurrency, &mut file.concurrency),
             lease: over(self.lease, &mut file.lease),
             grace: over(self.grace, &mut file.grace),
+            delayed_trace: over(self.delayed_trace, &mut file.delayed_trace),
         }
     }
 }
@@ -89,6 +104,9 @@ pub(crate) fn builder(connection: &Connection, settings: &WorkerSettings) -> Wor
     if let Some(grace) = settings.grace {
         builder = builder.grace(grace);
     }
+    if settings.delayed_trace == Some(Delayed::Child) {
+        builder = builder.delayed_trace(DelayedTrace::Child);
+    }
     builder
 }
 
@@ -100,7 +118,7 @@ pub(crate) async fn run(args: WorkerArgs, mut settings: Settings) -> Result<(), 
     let url = broker_url(&settings)?;
     let mut signals = Signals::listen()?;
     let metrics = Metrics::new("worker");
-    let serving = Serving::open(&settings, WORKER_PORT, &metrics).await?;
+    let serving = Serving::start(&settings, WORKER_PORT, &metrics).await?;
     let connecting = context::connect_patiently(&settings, &url);
     let Some(connection) = signals.before(connecting).await? else {
         return Ok(());
@@ -113,13 +131,8 @@ pub(crate) async fn run(args: WorkerArgs, mut settings: Settings) -> Result<(), 
     let stop = Stop::default();
     let work = async {
         let (well, at_once) = (stop.well.clone(), stop.at_once.clone());
-        let ended = CancellationToken::new();
-        let run = async {
-            let done = worker.run_until_or(well, at_once).await;
-            ended.cancel();
-            done
-        };
-        let (done, ()) = tokio::join!(run, serving.serve(&ended));
+        let done = worker.run_until_or(well, at_once).await;
+        serving.end().await;
         Ok(done?)
     };
     signals.guard(&stop, work).await

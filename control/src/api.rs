@@ -1,6 +1,7 @@
 //! The handlers, one file for each thing that is operated.
 
 pub(crate) mod access;
+pub(crate) mod bulk;
 pub(crate) mod dead;
 pub(crate) mod enqueue;
 pub(crate) mod filter;

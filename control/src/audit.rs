@@ -1,6 +1,5 @@
 //! Who changed what, when, why, from where, and what came of it.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,9 +23,9 @@ pub struct AuditRecord {
     /// Why, if anybody said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// From where; absent for the command line.
+    /// From where: an address, or `cli` for the command line at the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<IpAddr>,
+    pub from: Option<String>,
     /// What came of it: `done`, or why not.
     pub outcome: String,
 }
@@ -54,7 +53,7 @@ impl Auditor {
             subject = record.subject,
             actor = record.actor,
             reason = record.reason,
-            from = record.from.map(tracing::field::display),
+            from = record.from,
             outcome = record.outcome,
             "changed by an operator"
         );
@@ -63,6 +62,11 @@ impl Auditor {
     /// Writes a line of the log, and keeps the record for 90 days.
     pub async fn keep(&self, record: &AuditRecord) -> Result<()> {
         Self::log(record);
+        self.store(record).await
+    }
+
+    /// Keeps the record for 90 days, for those who have written their line of the log.
+    pub async fn store(&self, record: &AuditRecord) -> Result<()> {
         let name = NoteName::new(TaskId::generate(record.at).as_str())?;
         let text = serde_json::to_string(record).map_err(|e| {
             tidemill_shared::Error::invalid("audit", "the record cannot be written").with_source(e)

@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use hyper::body::Bytes;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use tidemill_shared::ledger::Ledger;
 use tidemill_shared::{Broker, Clock, Cursor, Inspect, QueueName, TaskId, Timestamp, check_json};
 
@@ -87,6 +87,15 @@ impl Call {
         self.query(name).map(parse).transpose()
     }
 
+    /// A yes or no, which is no unless it is given.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.query(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::invalid(format!("{name}: expected true or false"))),
+        }
+    }
+
     /// How many are asked for: 1 to 1,000.
     pub(crate) fn limit(&self) -> Result<usize, Problem> {
         match self.parsed::<usize>("limit")? {
@@ -143,7 +152,8 @@ impl Call {
 
     /// Why it is asked for, where the caller says so in a header.
     pub(crate) fn reason(&self) -> Option<String> {
-        let text = self.headers.get("x-reason")?.to_str().ok()?;
+        let text = self.headers.get("x-reason")?.as_bytes();
+        let text = std::str::from_utf8(text).ok()?;
         Some(text.chars().take(1_000).collect())
     }
 
@@ -154,6 +164,25 @@ impl Call {
         }
         Err(Problem::not_found())
     }
+}
+
+/// An object within a body: a list would be read as its members in their order.
+pub(crate) fn object<'de, D, T>(reader: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let members = serde_json::Map::<String, serde_json::Value>::deserialize(reader)?;
+    T::deserialize(serde_json::Value::Object(members)).map_err(serde::de::Error::custom)
+}
+
+/// The same where there may be none.
+pub(crate) fn some_object<'de, D, T>(reader: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    object(reader).map(Some)
 }
 
 /// Refuses lists, which would otherwise be read as the members of an object in their order.
@@ -189,6 +218,9 @@ pub(crate) struct PageView<T> {
     /// Where to go on; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
+    /// Whether it ended before it was full, for the time that looking takes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) partial: bool,
 }
 
 impl<T> PageView<T> {
@@ -196,8 +228,21 @@ impl<T> PageView<T> {
         Self {
             items,
             next_cursor: next.map(show_cursor),
+            partial: false,
         }
     }
+}
+
+/// The same, read by whoever asked.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Items<T> {
+    pub(crate) items: Vec<T>,
+    #[serde(default = "nothing")]
+    pub(crate) next_cursor: Option<String>,
+}
+
+const fn nothing() -> Option<String> {
+    None
 }
 
 /// What is answered.

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tidemill_producer::{Client, Enqueue};
+use tidemill_shared::schedule::read_retry;
 use tidemill_shared::{
-    ContentType, Error, Headers, KeyFate, Payload, Result, TaskId, Timestamp, seconds_text,
+    ContentType, Error, Headers, KeyFate, Payload, Result, RetryPolicy, TRACEPARENT, TaskId,
+    Timestamp, seconds_text, trace_headers,
 };
 
 /// How long a task is kept once it has ended, unless it says so: as on the command line.
@@ -38,6 +43,11 @@ pub(crate) struct EnqueueForm {
     pub(crate) queue: String,
     #[serde(default)]
     payload: Option<Box<RawValue>>,
+    /// The payload where it is not JSON, and what it is.
+    #[serde(default)]
+    payload_base64: Option<String>,
+    #[serde(default)]
+    content_type: Option<String>,
     #[serde(default)]
     id: Option<String>,
     #[serde(default, rename = "in", with = "seconds_text::option")]
@@ -54,6 +64,10 @@ pub(crate) struct EnqueueForm {
     key_on_failure: Option<Fate>,
     #[serde(default)]
     priority: Option<i64>,
+    /// When it runs again after a failure.
+    #[serde(default, deserialize_with = "retry_rules")]
+    retry: Option<RetryPolicy>,
+    /// The same number within `retry`, for those who want no more of it.
     #[serde(default)]
     max_attempts: Option<u32>,
     #[serde(default, with = "seconds_text::option")]
@@ -66,6 +80,15 @@ pub(crate) struct EnqueueForm {
     headers: Headers,
 }
 
+fn retry_rules<'de, D: Deserializer<'de>>(
+    reader: D,
+) -> std::result::Result<Option<RetryPolicy>, D::Error> {
+    // A list would be read as the rules in their order.
+    let rules = serde_json::Map::deserialize(reader)?;
+    let rules = read_retry(serde_json::Value::Object(rules));
+    rules.map(Some).map_err(serde::de::Error::custom)
+}
+
 fn default_queue() -> String {
     "default".into()
 }
@@ -74,6 +97,44 @@ impl EnqueueForm {
     /// The id that was asked for.
     pub(crate) fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// Adds the headers about the trace of the request that it came with, unless it has its own.
+    pub(crate) fn traced(mut self, request: &HeaderMap) -> Self {
+        if !self.headers.contains_key(TRACEPARENT) {
+            let get = |name| request.get(name)?.to_str().ok();
+            for (name, value) in trace_headers(get) {
+                self.headers.entry(name).or_insert(value);
+            }
+        }
+        self
+    }
+
+    fn payload(&self) -> Result<Payload> {
+        let invalid = |what: &str| Err(Error::invalid("enqueue", what));
+        match (&self.payload, &self.payload_base64, &self.content_type) {
+            (Some(_), Some(_), _) => {
+                invalid("expected one of payload and payload_base64, not both")
+            }
+            (_, None, Some(_)) => {
+                invalid("content_type goes with payload_base64 only; payload is application/json")
+            }
+            (json, None, None) => {
+                let json = json.as_ref().map_or("null", |raw| raw.get());
+                Ok(Payload::new(ContentType::json(), json.as_bytes()))
+            }
+            (None, Some(text), content_type) => {
+                let content_type = content_type.as_deref().map(ContentType::new);
+                let content_type = content_type.unwrap_or_else(|| Ok(ContentType::bytes()))?;
+                let bytes = STANDARD.decode(text).map_err(|e| {
+                    Error::invalid("enqueue", format!("payload_base64 is not base64: {e}"))
+                })?;
+                if content_type.is_json() && serde_json::from_slice::<&RawValue>(&bytes).is_err() {
+                    return invalid("payload_base64 is not JSON, as its content_type says");
+                }
+                Ok(Payload::new(content_type, bytes))
+            }
+        }
     }
 
     /// The enqueue that it asks for. `derived` is used where it names no id itself.
@@ -94,8 +155,7 @@ impl EnqueueForm {
                 "expected one of in and at, not both",
             ));
         }
-        let json = self.payload.as_ref().map_or("null", |raw| raw.get());
-        let payload = Payload::new(ContentType::json(), json.as_bytes());
+        let payload = self.payload()?;
         let mut enqueue = client
             .enqueue_raw(&self.kind, payload)
             .queue(&self.queue)
@@ -123,6 +183,9 @@ impl EnqueueForm {
         }
         if let Some(level) = self.priority {
             enqueue = enqueue.priority(level);
+        }
+        if let Some(policy) = self.retry {
+            enqueue = enqueue.retry(policy);
         }
         if let Some(attempts) = self.max_attempts {
             enqueue = enqueue.max_attempts(attempts);

@@ -17,18 +17,21 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::Bytes;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::audit::{AuditRecord, Auditor};
 use crate::call::{Call, Reply};
 use crate::problem::Problem;
 use crate::route::{Answer, Need, Route, Trail};
-use crate::state::App;
+use crate::state::{Answered, App};
 
+pub(crate) use identity::has_ended;
 pub(crate) use limits::Limits;
 
 /// Before the routes: what concerns every request, also those that no route takes.
 pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let id = uuid::Uuid::now_v7().to_string();
     let mut response = match hosts::check(&app.settings, &request) {
@@ -42,6 +45,14 @@ pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: N
             next.run(request).await
         }
     };
+    if let Some(observer) = &app.observer {
+        let route = response.extensions().get::<RouteName>();
+        observer(&Answered {
+            route: route.map_or("none", |name| name.0),
+            status: response.status().as_u16(),
+            took: begun.elapsed(),
+        });
+    }
     let headers = response.headers_mut();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -64,6 +75,10 @@ pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: N
 
 #[derive(Clone, Debug)]
 struct RequestId(String);
+
+/// Which route has answered.
+#[derive(Clone, Copy, Debug)]
+struct RouteName(&'static str);
 
 /// What no route takes.
 pub(crate) async fn nothing_here() -> Response {
@@ -109,7 +124,9 @@ pub(crate) async fn pass(
         Ok(Err(problem)) => problem.into_reply(),
         Err(_) => Problem::unavailable(1).into_reply(),
     };
-    reply.into_response()
+    let mut response = reply.into_response();
+    response.extensions_mut().insert(RouteName(route.name));
+    response
 }
 
 async fn serve(
@@ -238,7 +255,7 @@ impl Trace {
                     Trail::Ledger => call.reason().or_else(reason_of_body),
                     Trail::None | Trail::Log => None,
                 },
-                from: Some(call.remote.ip()),
+                from: Some(call.remote.ip().to_string()),
                 outcome: String::new(),
             },
         }

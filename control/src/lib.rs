@@ -11,12 +11,16 @@
 mod access;
 mod api;
 mod audit;
+mod bulk;
 mod call;
 mod enqueue_form;
+mod feed;
 mod gate;
 mod offload;
 mod openapi;
 mod problem;
+mod record_form;
+mod remote;
 mod replay;
 mod route;
 mod routes;
@@ -28,9 +32,11 @@ mod why;
 
 pub use access::{Issued, Role, Scope, TokenRecord, Tokens};
 pub use audit::{AuditRecord, Auditor};
+pub use bulk::BulkChange;
 pub use offload::{Caller, Offload, OffloadedRequest, offload};
 pub use openapi::document as openapi;
 pub use problem::Problem;
+pub use remote::{ApiSettings, BackfillRange, BackfilledFire, Remote};
 pub use replay::{
     Choice, How, ReplayBatch, ReplayOrder, ReplayPlan, ReplayProgress, ReplayStatus, Replays,
     UndoOutcome,
@@ -40,4 +46,5 @@ pub use route::{Action, Gives, Need, Param, Resource, Route, Takes, Trail};
 pub use routes::ROUTES;
 pub use server::Server;
 pub use settings::{Authentication, JwtKeys, JwtSettings, Settings};
+pub use state::Answered;
 pub use why::{Finding, why};

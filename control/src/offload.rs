@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tidemill_producer::Client;
-use tidemill_shared::{ErrorKind, Headers, Payload, TaskId};
+use tidemill_shared::{ErrorKind, Headers, Payload, TaskId, trace_headers};
 
 use crate::call::Reply;
 use crate::problem::Problem;
@@ -141,10 +141,8 @@ impl Offload {
             .enqueue_raw(&self.kind, Payload::json(&offloaded)?)
             .queue(&self.queue)
             .retention(self.retention);
-        for name in ["traceparent", "tracestate", "baggage"] {
-            if let Some(value) = offloaded.headers.get(name) {
-                enqueue = enqueue.header(name, value);
-            }
+        for (name, value) in trace_headers(|name| offloaded.headers.get(name).map(String::as_str)) {
+            enqueue = enqueue.header(name, value);
         }
         let derived = derived(&parts.headers, &offloaded)?;
         if let Some(id) = &derived {

@@ -54,6 +54,15 @@ impl Problem {
             .header(header::WWW_AUTHENTICATE, "Bearer realm=\"tidemill\"")
     }
 
+    /// Somebody who is known sent a change as one that could be sent again by others.
+    pub(crate) fn not_once(expected: &str) -> Self {
+        let detail = format!("this service takes each change once: expected {expected}");
+        Self {
+            detail,
+            ..Self::unauthorized().with("expected", expected)
+        }
+    }
+
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
     }

@@ -10,6 +10,8 @@ mod order;
 mod run;
 mod undo;
 
+use std::time::Duration;
+
 use tidemill_shared::ledger::{Book, NoteOrder, Notes, Precondition};
 use tidemill_shared::{
     Connection, Error, ErrorKind, Inspect, NoteName, Result, TaskId, TaskRecord, Timestamp,
@@ -21,6 +23,9 @@ pub use order::{How, ReplayBatch, ReplayOrder, ReplayPlan, ReplayProgress, Repla
 pub use undo::UndoOutcome;
 
 use order::KEPT;
+
+/// How long after a failure of the store a replay goes on.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// The replays of a namespace.
 #[derive(Clone, Debug)]
@@ -96,6 +101,29 @@ impl Replays {
         }
     }
 
+    /// Stops one that runs, here or elsewhere, or was cut off: whoever is at it ends with the part in hand, and
+    /// nobody goes on with it unasked. One that has ended stays as it is.
+    pub async fn stop(&self, id: &NoteName) -> Result<ReplayBatch> {
+        loop {
+            let note = self.notes().note(Book::Replays, id).await?;
+            let note = note.ok_or_else(|| not_found(id))?;
+            let mut batch: ReplayBatch = read(&note.text)?;
+            if batch.status != ReplayStatus::Running {
+                return Ok(batch);
+            }
+            batch.status = ReplayStatus::Stopped;
+            batch.held = None;
+            let (text, only_if) = (write(&batch)?, Precondition::Version(note.version));
+            let put = self
+                .notes()
+                .put_note(Book::Replays, id, &text, only_if, Some(KEPT));
+            // Whoever is at it has written meanwhile: once more.
+            if put.await?.is_some() {
+                return Ok(batch);
+            }
+        }
+    }
+
     /// One of them.
     pub async fn get(&self, id: &NoteName) -> Result<Option<ReplayBatch>> {
         let note = self.notes().note(Book::Replays, id).await?;
@@ -118,6 +146,45 @@ impl Replays {
         notes.iter().map(|note| read(&note.text)).collect()
     }
 
+    /// Runs one, and goes on with it whenever the store is back after a failure. `None` when somebody else is at
+    /// it, or it cannot go on at all.
+    pub(crate) async fn see_through(
+        &self,
+        id: &NoteName,
+        stop: &CancellationToken,
+    ) -> Option<ReplayBatch> {
+        let mut has_failed = false;
+        loop {
+            let error = match self.run(id, stop, |_| {}).await {
+                Ok(batch) => return Some(batch),
+                Err(error) => error,
+            };
+            // After a failure it is its own for some seconds yet.
+            let is_busy = error.kind() == ErrorKind::Conflict;
+            if is_busy && !has_failed {
+                return None;
+            }
+            if !is_busy && !error.is_transient() {
+                tracing::error!(%error, replay = %id, "a replay stopped; it can be resumed");
+                return None;
+            }
+            if !is_busy {
+                has_failed = true;
+                tracing::warn!(%error, replay = %id, "a replay waits for the store");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = stop.cancelled() => return None,
+            }
+            // It may have been stopped, or have come to its end elsewhere.
+            if let Ok(Some(batch)) = self.get(id).await
+                && batch.status != ReplayStatus::Running
+            {
+                return None;
+            }
+        }
+    }
+
     /// Goes on with every replay that was cut off.
     pub async fn resume_all(&self, stop: &CancellationToken) {
         let batches = match self.list(100).await {
@@ -131,13 +198,8 @@ impl Replays {
             if batch.status != ReplayStatus::Running || stop.is_cancelled() {
                 continue;
             }
-            match self.run(&batch.id, stop, |_| {}).await {
-                Ok(batch) => tracing::info!(replay = %batch.id, "a replay was resumed"),
-                // Somebody else is at it.
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) => {
-                    tracing::warn!(%error, replay = %batch.id, "a replay cannot be resumed");
-                }
+            if let Some(batch) = self.see_through(&batch.id, stop).await {
+                tracing::info!(replay = %batch.id, "a replay was resumed");
             }
         }
     }

@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use crate::api::{
-    access, dead, enqueue, follow, health, processes, queues, replays, schedules, tasks,
+    access, bulk, dead, enqueue, follow, health, processes, queues, replays, schedules, tasks,
 };
 use crate::route::{Action, Gives, Need, Param, Resource, Route, Takes, Trail};
 
@@ -37,9 +37,16 @@ const CONFIRM: Param = param(
     "the count that is removed, which the answer 428 names",
 );
 
+const FULL: Param = param(
+    "full",
+    FLAG,
+    "with the record of the task, its envelope as it travels: for programs of Tidemill",
+);
+
 const TASK_FILTER: &[Param] = &[
     LIMIT,
     CURSOR,
+    FULL,
     param("state", TEXT, "in one of these states, separated by commas"),
     param("queue", NAME, "in this queue"),
     param("kind", NAME, "of this kind"),
@@ -97,14 +104,18 @@ pub static ROUTES: &[Route] = &[
         trail: Trail::Log, takes: Takes::Json("EnqueueMany"), max_body: Some(16 << 20)),
     route!(GET "/api/v1/tasks" "list_tasks" "Tasks, newest enqueued first.", may(Tasks, Read), tasks::list, json("Tasks"),
         query: TASK_FILTER),
-    route!(GET "/api/v1/tasks/{id}" "get_task" "One task with every attempt.", may(Tasks, Read), tasks::get, json("Task")),
+    route!(POST "/api/v1/tasks/bulk" "change_many" "Changes the tasks that a filter means, for up to 5 seconds; next_cursor goes on.", may(Tasks, Change), bulk::change, json("BulkAnswer"),
+        trail: Trail::Ledger, takes: Takes::Json("Bulk"), query: &[CONFIRM]),
+    route!(GET "/api/v1/tasks/{id}" "get_task" "One task with every attempt.", may(Tasks, Read), tasks::get, json("Task"),
+        query: &[FULL]),
     route!(DELETE "/api/v1/tasks/{id}" "delete_task" "Removes every trace of a task that does not run.", may(Tasks, Own), tasks::delete, Gives::Nothing,
         trail: Trail::Ledger),
-    route!(GET "/api/v1/tasks/{id}/attempts" "list_attempts" "The attempts of a task that have ended, oldest first.", may(Tasks, Read), tasks::attempts, json("Attempts")),
+    route!(GET "/api/v1/tasks/{id}/attempts" "list_attempts" "The attempts of a task that have ended, oldest first.", may(Tasks, Read), tasks::attempts, json("Attempts"),
+        query: &[FULL]),
     route!(GET "/api/v1/tasks/{id}/logs" "read_log" "The output of the runs of a task; the cursor goes on when more is written.", may(Tasks, Read), tasks::logs, json("Log"),
         query: PAGE),
     route!(GET "/api/v1/tasks/{id}/why" "explain_task" "Why a task is where it is.", may(Tasks, Read), tasks::explain, json("Why")),
-    route!(POST "/api/v1/tasks/{id}/action" "act_on_task" "Retries, skips, cancels, runs now, reschedules or buries a task.", may(Tasks, Change), tasks::act, json("Status"),
+    route!(POST "/api/v1/tasks/{id}/action" "act_on_task" "Retries, skips, cancels, runs now, reschedules, buries or replays a task.", may(Tasks, Change), tasks::act, json("Status"),
         trail: Trail::Ledger, takes: Takes::Json("Action")),
     route!(GET "/api/v1/tasks/{id}/events" "follow_task" "What becomes of a task, as server-sent events, until it ends.", may(Tasks, Read), follow::task, Gives::Events),
     route!(GET "/api/v1/tasks/{id}/logs/events" "follow_log" "The lines of a log as they are written; Last-Event-ID goes on after the last that was seen.", may(Tasks, Read), follow::log, Gives::Events,
@@ -113,7 +124,8 @@ pub static ROUTES: &[Route] = &[
     // Dead letters.
     route!(GET "/api/v1/dead" "list_dead" "Dead letters, newest enqueued first.", may(Tasks, Read), dead::list, json("Tasks"),
         query: TASK_FILTER),
-    route!(GET "/api/v1/dead/{id}" "get_dead" "One dead letter with its failures.", may(Tasks, Read), dead::get, json("Task")),
+    route!(GET "/api/v1/dead/{id}" "get_dead" "One dead letter with its failures.", may(Tasks, Read), dead::get, json("Task"),
+        query: &[FULL]),
     route!(POST "/api/v1/dead/{id}/replay" "replay_dead" "Puts a dead letter back in line.", may(Tasks, Change), dead::replay, json("Status"),
         trail: Trail::Ledger, takes: Takes::Optional("ReplayOne")),
     route!(POST "/api/v1/dead/purge" "purge_dead" "Removes dead letters for good, once their count is confirmed.", may(Tasks, Own), dead::purge, json("Purged"),
@@ -123,6 +135,10 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/replays" "list_replays" "Replays by filter, newest first.", may(Tasks, Read), replays::list, json("Replays"),
         query: &[LIMIT]),
     route!(GET "/api/v1/replays/{id}" "get_replay" "How far a replay has come.", may(Tasks, Read), replays::get, json("Replay")),
+    route!(POST "/api/v1/replays/{id}/resume" "resume_replay" "Goes on with a replay that was cut off or stopped.", may(Tasks, Change), replays::resume, Gives::Json(202, "Replay"),
+        trail: Trail::Ledger),
+    route!(POST "/api/v1/replays/{id}/stop" "stop_replay" "Stops a replay after the part in hand; it can be resumed or undone.", may(Tasks, Change), replays::stop, json("Replay"),
+        trail: Trail::Ledger),
     route!(POST "/api/v1/replays/{id}/undo" "undo_replay" "Makes dead letters again of those that have not run since.", may(Tasks, Change), replays::undo, json("Undone"),
         trail: Trail::Ledger),
     // Queues.
@@ -145,6 +161,8 @@ pub static ROUTES: &[Route] = &[
         query: PAGE),
     route!(POST "/api/v1/schedules/plan" "plan_schedule" "What a definition would do; changes nothing.", may(Schedules, Change), schedules::plan, json("SchedulePlan"),
         trail: Trail::Log, takes: Takes::Json("ScheduleForm")),
+    route!(POST "/api/v1/schedules/apply" "apply_schedules" "Makes the schedules of a source be exactly these, all or nothing.", may(Schedules, Own), schedules::apply, json("Applied"),
+        trail: Trail::Ledger, takes: Takes::Json("ScheduleSet"), max_body: Some(16 << 20)),
     route!(GET "/api/v1/schedules/{id}" "get_schedule" "One schedule.", may(Schedules, Read), schedules::get, json("Schedule")),
     route!(PUT "/api/v1/schedules/{id}" "put_schedule" "Adds or replaces a schedule; If-Match holds it to the version that was read.", may(Schedules, Change), schedules::put, json("Schedule"),
         trail: Trail::Ledger, takes: Takes::Json("ScheduleForm")),

@@ -44,7 +44,7 @@ pub(crate) fn all() -> Value {
             ] } },
         })),
         "Task": task(),
-        "Tasks": page("Task"),
+        "Tasks": partial_page("Task"),
         "Attempt": open_object(&["attempt", "worker_id", "finished_at", "outcome"]),
         "Attempts": page("Attempt"),
         "Log": object(&["lines", "next_cursor"], json!({
@@ -57,13 +57,28 @@ pub(crate) fn all() -> Value {
             "findings": { "type": "array", "minItems": 1, "items": open_object(&["code", "text"]) },
         })),
         "Action": object(&["action"], json!({
-            "action": { "enum": ["retry", "skip", "cancel", "run_now", "reschedule", "bury"] },
+            "action": { "enum": ["retry", "skip", "cancel", "run_now", "reschedule", "bury", "replay"] },
             "reason": text(),
             "at": reference("Instant"),
             "in": reference("Duration"),
             "reset_attempts": { "type": "boolean" },
             "force": { "type": "boolean" },
+            "how": reference("How"),
         })),
+        "Bulk": object(&["action"], json!({
+            "action": { "enum": ["cancel", "run_now", "reschedule", "bury", "replay", "delete"] },
+            "state": { "type": "array", "items": reference("State") },
+            "filter": reference("Choice"),
+            "all": { "type": "boolean" },
+            "at": reference("Instant"),
+            "in": reference("Duration"),
+            "how": reference("How"),
+            "limit": { "type": "integer", "minimum": 1 },
+            "cursor": text(),
+            "dry_run": { "type": "boolean" },
+            "reason": text(),
+        })),
+        "BulkAnswer": open_object(&["changed", "refused"]),
         "Reason": object(&[], json!({ "reason": text() })),
         "Choice": choice(),
         "How": how(),
@@ -97,6 +112,12 @@ pub(crate) fn all() -> Value {
             "limit": { "type": ["integer", "null"], "minimum": 1 }, "reason": text(),
         })),
         "ScheduleForm": schedule(),
+        "ScheduleSet": object(&["source", "schedules"], json!({
+            "source": { "type": "string", "minLength": 1, "maxLength": 200 },
+            "schedules": { "type": "array", "items": reference("ScheduleForm") },
+            "reason": text(),
+        })),
+        "Applied": open_object(&["added", "changed", "removed", "unchanged", "revoked"]),
         "Schedule": open_object(&["id", "kind", "queue", "revision", "source", "paused", "next"]),
         "Schedules": page("Schedule"),
         "SchedulePlan": open_object(&["id", "change", "next"]),
@@ -104,6 +125,7 @@ pub(crate) fn all() -> Value {
         "Backfill": object(&["from", "until"], json!({
             "from": reference("Instant"), "until": reference("Instant"),
             "limit": { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
+            "beyond_record": { "type": "boolean" },
             "dry_run": { "type": "boolean" }, "reason": text(),
         })),
         "Backfilled": open_object(&["dry_run", "fires"]),
@@ -161,6 +183,16 @@ fn page(of: &str) -> Value {
     )
 }
 
+/// The same, of what is looked for.
+fn partial_page(of: &str) -> Value {
+    let mut page = page(of);
+    page["properties"]["partial"] = json!({
+        "type": "boolean",
+        "description": "it ended before it was full; next_cursor goes on",
+    });
+    page
+}
+
 fn enqueue() -> Value {
     object(
         &["kind"],
@@ -168,6 +200,8 @@ fn enqueue() -> Value {
             "kind": reference("Name"),
             "queue": reference("Name"),
             "payload": {},
+            "payload_base64": { "type": "string", "contentEncoding": "base64", "description": "a payload that is not JSON, in place of payload" },
+            "content_type": { "type": "string", "minLength": 3, "maxLength": 128, "description": "of payload_base64; application/octet-stream unless given" },
             "id": reference("Name"),
             "in": reference("Duration"),
             "at": reference("Instant"),
@@ -177,10 +211,26 @@ fn enqueue() -> Value {
             "key_on_failure": { "enum": ["free", "keep"] },
             "priority": { "type": "integer", "minimum": 0, "maximum": 9 },
             "max_attempts": { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
+            "retry": retry(),
             "timeout": reference("Duration"),
             "deadline": reference("Instant"),
             "retention": reference("Duration"),
             "headers": { "type": "object", "additionalProperties": { "type": "string" } },
+        }),
+    )
+}
+
+fn retry() -> Value {
+    object(
+        &[],
+        json!({
+            "max_attempts": { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
+            "initial": reference("Duration"), "max": reference("Duration"),
+            "multiplier": { "type": "number", "minimum": 1, "maximum": 1_000 },
+            "jitter": { "enum": ["full", "equal", "none"] },
+            "max_elapsed": reference("Duration"),
+            "non_retryable": { "type": "array", "items": text() },
+            "crash_limit": { "type": "integer", "minimum": 1, "maximum": 4_294_967_295_u32 },
         }),
     )
 }

@@ -2,12 +2,13 @@
 //!
 //! HTTP/2 is left to a proxy in front, with TLS: what is not spoken here cannot be attacked here.
 
+mod seats;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +16,7 @@ use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use futures::future::BoxFuture;
+use http_body_util::BodyExt as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,14 +28,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::access::{Jwt, Tokens};
+use crate::access::{Door, Jwt, Tokens};
 use crate::audit::Auditor;
 use crate::gate;
 use crate::replay::Replays;
 use crate::route::Route;
 use crate::routes::ROUTES;
 use crate::settings::{Authentication, Settings};
-use crate::state::App;
+use crate::state::{Answered, App};
+use seats::{Seat, Seats};
 
 /// How long the head of a request may take, and an idle connection stay.
 const HEAD: Duration = Duration::from_secs(10);
@@ -73,11 +76,13 @@ impl Server {
             auditor: Auditor::new(connection),
             replays: Replays::new(connection),
             streams: Arc::new(Semaphore::new(settings.max_streams)),
+            feed: Arc::default(),
             reload: None,
             metrics: None,
+            observer: None,
             work: TaskTracker::new(),
             stop: CancellationToken::new(),
-            asks: AtomicBool::new(true),
+            door: Door::Shut,
             settings,
         };
         Self { app, namespace }
@@ -95,9 +100,18 @@ impl Server {
     /// What `/metrics` answers; without it that is not there.
     pub fn with_metrics<F>(mut self, metrics: F) -> Self
     where
-        F: Fn() -> String + Send + Sync + 'static,
+        F: Fn() -> BoxFuture<'static, String> + Send + Sync + 'static,
     {
         self.app.metrics = Some(Arc::new(metrics));
+        self
+    }
+
+    /// Who is told of every request that was answered. It must not block.
+    pub fn on_answer<F>(mut self, observer: F) -> Self
+    where
+        F: Fn(&Answered) + Send + Sync + 'static,
+    {
+        self.app.observer = Some(Arc::new(observer));
         self
     }
 
@@ -132,12 +146,20 @@ impl Server {
                 ),
             ));
         }
-        let asks = match settings.authentication {
-            Authentication::Off => false,
-            Authentication::Required => true,
-            Authentication::Auto => somebody || !loopback,
+        // A token that has ended shows that somebody wanted the door shut: it counts as any other.
+        let is_shut = somebody || !loopback || self.app.tokens.any().await?;
+        self.app.door = match settings.authentication {
+            Authentication::Off => Door::Open,
+            Authentication::Required => Door::Shut,
+            Authentication::Auto if is_shut => Door::Shut,
+            Authentication::Auto => Door::ajar(self.app.connection.clock.now()),
         };
-        self.app.asks.store(asks, Ordering::Relaxed);
+        if matches!(self.app.door, Door::Shut) && !somebody {
+            tracing::warn!(
+                "there is no token that could come in; make one with `tidemill token create NAME \
+                 --role admin`, or let everybody on this machine in with --auth off"
+            );
+        }
         let listen = settings.listen;
         let cannot = |error: std::io::Error| {
             Error::new(
@@ -193,6 +215,7 @@ impl Bound {
         tracing::info!(address = %app.settings.listen, open = app.is_open(), "the control API listens");
         let router = router(&app);
         let room = Arc::new(Semaphore::new(app.settings.max_connections));
+        let seats = Seats::default();
         let connections = TaskTracker::new();
         let ended = CancellationToken::new();
         let replays = app.clone();
@@ -200,11 +223,6 @@ impl Bound {
             replays.replays.resume_all(&replays.stop).await;
         });
         loop {
-            // No more are accepted than can be served: the rest wait in the system's queue.
-            let permit = tokio::select! {
-                () = stop.cancelled() => break,
-                permit = Arc::clone(&room).acquire_owned() => permit,
-            };
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
@@ -220,12 +238,23 @@ impl Bound {
                     }
                 }
             };
+            if room.available_permits() == 0 {
+                seats.free_one();
+            }
+            // When all are busy the rest wait, here and in the system's queue.
+            let permit = tokio::select! {
+                () = stop.cancelled() => break,
+                permit = Arc::clone(&room).acquire_owned() => permit,
+            };
             let (router, stop, ended) = (router.clone(), stop.clone(), ended.clone());
+            let seat = seats.take();
             connections.spawn(async move {
                 tokio::select! {
-                    () = serve(stream, remote, router, stop) => {}
+                    () = serve(stream, remote, router, &seat, stop) => {}
+                    () = seat.away.cancelled() => {}
                     () = ended.cancelled() => {}
                 }
+                seat.leave();
                 drop(permit);
             });
         }
@@ -247,15 +276,29 @@ impl Bound {
 }
 
 /// Serves one connection until its end.
-async fn serve(stream: TcpStream, remote: SocketAddr, router: Router, stop: CancellationToken) {
+async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    router: Router,
+    seat: &Seat,
+    stop: CancellationToken,
+) {
     stream.set_nodelay(true).ok();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let router = router.clone();
+        let busy = seat.serve();
         async move {
             let mut request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(ConnectInfo(remote));
             let response = router.oneshot(request).await;
-            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
+            let response = response.unwrap_or_else(|never| match never {});
+            // An answer may go on for as long as its reader reads.
+            Ok::<_, Infallible>(response.map(|body| {
+                body.map_frame(move |frame| {
+                    let _ = &busy;
+                    frame
+                })
+            }))
         }
     });
     let connection = http1::Builder::new()

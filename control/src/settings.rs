@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Authentication {
     /// Whoever has a token. On a loopback address nobody needs one before the first is made, or JWT is
-    /// set up.
+    /// set up; tokens that have ended count too.
     #[default]
     Auto,
     /// Whoever has a token.
@@ -68,6 +68,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// How many event streams are served at once. Default 256.
     pub max_streams: usize,
+    /// How long a reader of a stream may leave it unread before it is let go. Default 15 s.
+    pub patience: Duration,
 }
 
 impl Settings {
@@ -87,6 +89,7 @@ impl Settings {
             timeout: Duration::from_secs(30),
             max_connections: 1_024,
             max_streams: 256,
+            patience: Duration::from_secs(15),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tidemill_producer::Client;
@@ -11,8 +11,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Jwt, Tokens};
+use crate::access::{Door, Jwt, Tokens};
 use crate::audit::Auditor;
+use crate::feed::Feed;
 use crate::gate::Limits;
 use crate::replay::Replays;
 use crate::settings::Settings;
@@ -21,7 +22,22 @@ use crate::settings::Settings;
 pub(crate) type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<String>> + Send + Sync>;
 
 /// What `/metrics` answers.
-pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+pub(crate) type Metrics = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+
+/// Who is told of requests that were answered.
+pub(crate) type Observer = Arc<dyn Fn(&Answered) + Send + Sync>;
+
+/// A request that was answered, for those who count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answered {
+    /// The name of its route, which is the operation's in the OpenAPI document; `none` where there is no route.
+    pub route: &'static str,
+    /// The status of the answer.
+    pub status: u16,
+    /// How long the answer took to begin.
+    pub took: Duration,
+}
 
 /// What all requests share.
 pub(crate) struct App {
@@ -34,19 +50,20 @@ pub(crate) struct App {
     pub(crate) auditor: Auditor,
     pub(crate) replays: Replays,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) reload: Option<Reload>,
     pub(crate) metrics: Option<Metrics>,
+    pub(crate) observer: Option<Observer>,
     /// Replays that run here.
     pub(crate) work: TaskTracker,
     pub(crate) stop: CancellationToken,
-    /// Whether a token has ever been seen here, after which loopback asks for one.
-    pub(crate) asks: AtomicBool,
+    pub(crate) door: Door,
 }
 
 impl App {
-    /// Whether whoever has no token is let in.
+    /// Whether whoever has no token is let in, as far as is known.
     pub(crate) fn is_open(&self) -> bool {
-        !self.asks.load(Ordering::Relaxed)
+        self.door.is_open()
     }
 }
 

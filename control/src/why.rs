@@ -1,6 +1,8 @@
 //! Why a task is where it is, from what is on record.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use tidemill_shared::ledger::{Presence, PresenceRecord, Role};
 use tidemill_shared::{
     Attempt, AttemptOutcome, BuryReason, Connection, QueueStats, Result, State, TaskRecord,
@@ -8,20 +10,20 @@ use tidemill_shared::{
 };
 
 /// One thing that is known about a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// A stable word.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// What it means for this task.
     pub text: String,
     /// What could be done.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
 fn finding(code: &'static str, text: impl Into<String>) -> Finding {
     Finding {
-        code,
+        code: code.into(),
         text: text.into(),
         remedy: None,
     }

@@ -6,14 +6,17 @@
 //! four kinds, workers run them, and all write down what they do, on the disk, outside of the store.
 
 mod campaign;
+mod certificates;
 mod cluster;
 mod ledger;
 mod oracle;
 mod ports;
 mod program;
 mod proxy;
+mod rabbitmq;
 mod redis;
 mod replicas;
+mod report;
 mod rows;
 mod scene;
 mod schedules;
@@ -23,9 +26,14 @@ pub use campaign::Campaign;
 pub use cluster::Cluster;
 pub use ledger::{Deed, Ledger, Line};
 pub use oracle::{Bounds, Finding};
+pub use ports::free_port;
 pub use proxy::{Proxy, Weather};
+pub use rabbitmq::{
+    Bed, Desk, Furniture, House, Node, RABBIT_ROWS, RabbitCluster, RabbitRow, line, rabbit_row,
+};
 pub use redis::{EVERY_SECOND, Redis};
 pub use replicas::ReplicaSet;
+pub use report::Report;
 pub use rows::{ROWS, Row, row};
 pub use scene::{LEASE, PATIENCE, Scene, Trial};
 pub use schedules::{On, SCHEDULE_ROWS, ScheduleCampaign, ScheduleRow, schedule_row};

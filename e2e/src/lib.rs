@@ -6,6 +6,7 @@
 
 pub mod faults;
 mod journal;
+mod place;
 mod process;
 mod programs;
 pub mod scenario;
@@ -14,9 +15,10 @@ mod tasks;
 mod wait;
 
 pub use journal::{Entry, Event, Journal};
+pub use place::{Ids, Place};
 pub use process::Process;
 pub use programs::{actor, bare, tidemill};
-pub use store::{Place, Store};
+pub use store::Store;
 pub use tasks::{Hold, Mark};
 pub use wait::{pause, until};
 

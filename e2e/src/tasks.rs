@@ -16,3 +16,11 @@ pub struct Mark {
     #[serde(default)]
     pub millis: u64,
 }
+
+/// A letter that dies, and comes back.
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "letter")]
+pub(crate) struct Letter {
+    /// Which one it is.
+    pub(crate) number: usize,
+}

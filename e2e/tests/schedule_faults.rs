@@ -81,6 +81,12 @@ mod faults {
         short("F47").await
     }
 
+    /// F48.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn five_thousand_schedules_of_one_minute_keep_to_their_jitter() -> Result {
+        short("F48").await
+    }
+
     /// F49.
     #[tokio::test(flavor = "multi_thread")]
     async fn two_hundred_schedules_survive_random_kills_of_three_producers() -> Result {
@@ -97,5 +103,11 @@ mod faults {
     #[tokio::test(flavor = "multi_thread")]
     async fn no_fire_comes_after_an_acknowledged_pause_or_of_an_older_revision() -> Result {
         short("F51").await
+    }
+
+    /// F52.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_that_is_rolled_back_leaves_out_no_instant() -> Result {
+        short("F52").await
     }
 }

@@ -66,6 +66,6 @@ says! {
     shutdown: "told to stop after", "failures: 0, waiting: true";
     progress: "progress: 50", "result: {\"rows\":12}", "log: half of the rows are in";
     blocking: "168 primes below 1000";
-    queues: "critical: 6", "in all 300";
+    queues: "of the first hundred", "in all 300";
     dead_letters: "dead: the other side is down", "replayed: 1", "account 1 is in step";
 }

@@ -1,154 +1,124 @@
-//! The floor: the same work in SQLite, with nothing around it.
-//!
-//! The tables and their indices are copied from a real store, so that both write the same pages. Each
-//! of the three steps is one transaction, as in the store, and changes the counters of its queue
-//! once.
+//! The floor: the same operations of the broker in a bare loop, with nothing around them.
 
-use std::path::Path;
+mod rabbitmq;
+mod redis;
+mod sqlite;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use tidemill::parse_duration;
 
 use crate::Result;
+use crate::durations::Durations;
+use crate::meter::{Meter, Store};
+use crate::place::Wanted;
+use crate::report::{Form, Report};
+use crate::scenario::Scenario;
+use crate::scenario::load::PAYLOAD;
+use crate::tally::Account;
 
-/// An SQLite file without Tidemill.
+/// What a bare loop does.
+#[derive(Args, Debug)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    at: Wanted,
+    /// `lifecycle` on SQLite; `drain` on Redis; `enqueue`, `drain`, `lifecycle` and `delayed` on RabbitMQ, where a
+    /// ledger is named for the other side and not used
+    #[arg(long, value_name = "NAME")]
+    scenario: Scenario,
+    /// How many tasks
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) tasks: usize,
+    /// Bytes of payload of a task
+    #[arg(long, value_name = "BYTES", default_value_t = PAYLOAD)]
+    pub(crate) payload: usize,
+    /// enqueue, lifecycle: tasks per call
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) batch: usize,
+    /// enqueue: how many loops at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) producers: usize,
+    /// drain, delayed: tasks per call; on RabbitMQ, how many are out at once
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) concurrency: usize,
+    /// delayed: over which time they are due
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    pub(crate) duration: Duration,
+    /// What is printed
+    #[arg(short, long, default_value = "both")]
+    output: Form,
+}
+
+/// What a loop came to.
 #[derive(Debug)]
-pub(crate) struct Floor {
-    connection: Connection,
-    next: i64,
+struct Found {
+    meter: Meter,
+    took: Duration,
+    /// A distribution, and its name.
+    spread: Option<(&'static str, Durations)>,
 }
 
-/// One row to be inserted.
+impl Found {
+    const fn new(meter: Meter, took: Duration) -> Self {
+        Self {
+            meter,
+            took,
+            spread: None,
+        }
+    }
+}
+
+/// Why there is no floor.
 #[derive(Debug)]
-pub(crate) struct Row {
-    /// The task's id.
-    pub(crate) id: String,
-    /// Its envelope as stored.
-    pub(crate) envelope: Vec<u8>,
-    /// When it was enqueued, in microseconds.
-    pub(crate) at: i64,
+pub(crate) struct Skipped(String);
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-const WORKER: &str = "00000000-0000-4000-8000-000000000000";
-const INSERT: &str = "INSERT INTO task (seq, ns, id, queue, kind, state, flags, priority, \
-     enqueued_at, due_at, ready_at, fence, attempt, failures, crashes, unknown_kind, retention, \
-     key, schedule, scheduled_at, envelope) VALUES (?1, 1, ?2, 1, 1, 1, 0, 5, ?3, ?3, ?3, 0, 0, 0, \
-     0, 0, 0, NULL, NULL, NULL, ?4) ON CONFLICT (ns, id) DO NOTHING";
-const READY: &str = "SELECT seq, id, flags, ready_at, fence, failures, crashes, unknown_kind, \
-     envelope FROM task WHERE queue = 1 AND state = 1 ORDER BY priority DESC, ready_at, seq LIMIT ?1";
-const LEASE: &str = "UPDATE task SET state = 2, fence = 1, attempt = 1, until = ?2, worker = ?3, \
-     started_at = ?4 WHERE seq = ?1";
-const SETTLE: &str = "DELETE FROM task WHERE seq = ?1 AND state = 2 AND fence = 1 AND queue = 1 \
-     AND flags & 15 = 0 AND worker = ?2 AND id = ?3";
+impl std::error::Error for Skipped {}
 
-/// A row that is leased.
-struct Leased {
-    seq: i64,
-    id: String,
-}
-
-impl Floor {
-    /// A new file with the tables of the store at `model`, synced as that one is.
-    pub(crate) fn new(path: &Path, model: &Path, synchronous: &str) -> Result<Self> {
-        let model = Connection::open(model)?;
-        let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", synchronous)?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.pragma_update(None, "cache_size", -16_384)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-        let mut tables = model.prepare(
-            "SELECT sql FROM sqlite_schema WHERE tbl_name IN ('task', 'queue') \
-             AND sql IS NOT NULL ORDER BY type = 'index'",
-        )?;
-        for sql in tables.query_map([], |row| row.get::<_, String>(0))? {
-            connection.execute_batch(&sql?)?;
-        }
-        connection.execute("INSERT INTO queue (no, ns, name) VALUES (1, 1, 'load')", [])?;
-        Ok(Self {
-            connection,
-            next: 1,
-        })
-    }
-
-    /// Takes each batch through its life before the next one comes.
-    pub(crate) fn cycle(&mut self, rows: &[Row], batch: usize) -> Result {
-        for rows in rows.chunks(batch.max(1)) {
-            self.enqueue(rows)?;
-            let leased = self.lease(rows.len())?;
-            self.settle(&leased)?;
-        }
-        let left: i64 = self
-            .connection
-            .query_row("SELECT count(*) FROM task", [], |row| row.get(0))?;
-        if left == 0 {
-            Ok(())
-        } else {
-            Err(format!("the floor left {left} rows behind").into())
-        }
-    }
-
-    fn enqueue(&mut self, rows: &[Row]) -> Result {
-        let step = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        {
-            let mut insert = step.prepare_cached(INSERT)?;
-            for row in rows {
-                insert.execute(params![self.next, row.id, row.at, row.envelope])?;
-                self.next += 1;
+impl Settings {
+    /// Runs the loop, and reports as `run` does.
+    pub(crate) async fn run(&self) -> Result {
+        let (target, place) = self.at.open().await?;
+        let mut store = Store::at(&target).await?;
+        let url = &target.url;
+        let found = match (self.scenario, &store) {
+            (Scenario::Lifecycle, Store::File(path)) => {
+                sqlite::lifecycle(self, &target, path).await?
             }
-            step.prepare_cached(
-                "UPDATE queue SET pending = pending + ?1, enqueued_total = enqueued_total + ?1",
-            )?
-            .execute([i64::try_from(rows.len())?])?;
-        }
-        Ok(step.commit()?)
-    }
-
-    fn lease(&mut self, count: usize) -> Result<Vec<Leased>> {
-        let count = i64::try_from(count)?;
-        let step = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let leased = {
-            let mut ready = step.prepare_cached(READY)?;
-            let found = ready
-                .query_map([count], |row| {
-                    row.get::<_, Vec<u8>>(8)?;
-                    Ok(Leased {
-                        seq: row.get(0)?,
-                        id: row.get(1)?,
-                    })
-                })?
-                .collect::<Result<Vec<Leased>, _>>()?;
-            let mut lease = step.prepare_cached(LEASE)?;
-            for row in &found {
-                lease.execute(params![row.seq, i64::MAX, WORKER, 0])?;
+            (Scenario::Drain, Store::Redis(_)) => redis::drain(self, url).await?,
+            (Scenario::Enqueue, Store::Rabbit(..)) => rabbitmq::enqueue(self, url, &store).await?,
+            (Scenario::Drain, Store::Rabbit(..)) => rabbitmq::drain(self, url, &store).await?,
+            (Scenario::Lifecycle, Store::Rabbit(..)) => {
+                rabbitmq::lifecycle(self, url, &store).await?
             }
-            step.prepare_cached("UPDATE queue SET pending = pending - ?1, active = active + ?1")?
-                .execute([count])?;
-            found
+            (Scenario::Delayed, Store::Rabbit(..)) => rabbitmq::delayed(self, url, &store).await?,
+            (scenario, _) => {
+                let scenario = scenario.name();
+                let why = format!("there is no floor of {scenario} on this broker");
+                return Err(Box::new(Skipped(why)));
+            }
         };
-        step.commit()?;
-        Ok(leased)
-    }
-
-    fn settle(&mut self, leased: &[Leased]) -> Result {
-        let step = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        {
-            let mut settle = step.prepare_cached(SETTLE)?;
-            for row in leased {
-                if settle.execute(params![row.seq, WORKER, row.id])? != 1 {
-                    return Err("the floor lost a row".into());
-                }
-            }
-            step.prepare_cached(
-                "UPDATE queue SET active = active - ?1, succeeded_total = succeeded_total + ?1",
-            )?
-            .execute([i64::try_from(leased.len())?])?;
+        let costs = found.meter.end(&[std::process::id()], self.tasks).await?;
+        let title = "the same operations of the broker, with nothing around them";
+        let mut report = Report::new(&self.scenario.name(), title.to_owned());
+        report
+            .fact("tasks", self.tasks as u64)
+            .rate("floor", self.tasks, found.took);
+        if let Some((name, durations)) = &found.spread {
+            report.spread(name, durations);
         }
-        Ok(step.commit()?)
+        report
+            .costs(&costs)
+            .account(Account::default())
+            .aside("versions", json!({ "broker": store.version().await }));
+        place.close().await?;
+        report.print(self.output)
     }
 }

@@ -14,11 +14,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
-use crate::report::Report;
-use crate::scenario::load::PAYLOAD;
-use crate::scenario::{Load, QUEUE, now, waiting, worker};
+use crate::report::{Form, Report};
+use crate::scenario::load::{Load, PAYLOAD};
+use crate::scenario::{QUEUE, now, waiting, worker};
 use crate::tally::Account;
-use server::Server;
+pub(crate) use server::{APPENDING, Server};
 use witness::Witness;
 
 /// How long everything may take to come to rest after the last task.
@@ -54,7 +54,7 @@ impl Settings {
     /// Measures, reports, and fails when a task that was acknowledged did not run.
     pub(crate) async fn run(&self) -> Result {
         let folder = tempfile::tempdir()?;
-        let mut server = Server::start(&self.server, folder.path()).await?;
+        let mut server = Server::start(&self.server, folder.path(), &APPENDING).await?;
         let connection = tidemill::connect(&server.url()).await?;
         let tasks = usize::try_from(self.rate)? * usize::try_from(self.over.as_secs())?;
         let witness = Witness::of(tasks);
@@ -103,7 +103,7 @@ impl Settings {
             lost: usize::try_from(found.lost)?,
             ..Account::default()
         });
-        report.print()
+        report.print(Form::Both)
     }
 
     /// Kills the server after a third of the time, and starts it again; answers when it was killed.

@@ -94,9 +94,10 @@ impl Client {
         Enqueue::new(self.clone(), Draft::raw(kind.as_ref(), payload))
     }
 
-    /// Enqueues many tasks, in batches. The answers are in the order of the items; one that is
-    /// wrong or refused does not harm the others. All go through this client, and each may take as
-    /// long as the longest timeout among them.
+    /// Enqueues many tasks, in batches that go in the order of the items, the next while one is answered.
+    /// A batch whose call has to be repeated may come behind the next. The answers are in the order of the
+    /// items; one that is wrong or refused does not harm the others. All go through this client, and each
+    /// batch may take as long as the longest timeout among the items.
     ///
     /// Dropping the future leaves out the batches that were not taken yet.
     pub fn enqueue_many<I>(&self, items: I) -> BoxFuture<'static, Vec<Result<Enqueued>>>

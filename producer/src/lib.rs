@@ -3,6 +3,8 @@
 
 mod client;
 mod scheduler;
+mod spans;
 
 pub use client::{Client, Enqueue, Enqueued, Every, PutSchedule, Rule, at, cron, every};
 pub use scheduler::{Backfill, BackfilledFire, Scheduler, SchedulerEvent, preview, run_now};
+pub use spans::SendSpan;

@@ -15,6 +15,7 @@ mod plan;
 mod planner;
 mod preview;
 mod share;
+mod tally;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tidemill_shared::ledger::Shard;
+use tidemill_shared::ledger::{PlannedFire, Recorded, Shard, Term};
 use tidemill_shared::{Connection, Error, ErrorKind, Result, WorkerId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ pub use preview::preview;
 
 use keeper::Keeper;
 use planner::Planner;
+
+use crate::spans::FireSpans;
 
 /// Turns due instants of schedules into tasks.
 ///
@@ -110,7 +113,9 @@ impl Scheduler {
     }
 
     /// How far ahead of their time fires are put into the broker: 60 s unless given, at least 1 s
-    /// and at most 1 h. Nothing within it needs a live producer.
+    /// and at most 1 h. Nothing within it needs a live producer. Where there are more than some hundreds of schedules,
+    /// fast ones may be up to an eighth further ahead, because several fires of one schedule are recorded
+    /// for little more than one.
     pub const fn horizon(mut self, horizon: Duration) -> Self {
         self.settings.horizon = horizon;
         self
@@ -159,11 +164,14 @@ impl Scheduler {
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
         self.settings.check()?;
         let shards = Shard::all(self.settings.shards)?;
+        self.observer.tell(&SchedulerEvent::Started {
+            shards: self.settings.shards,
+        });
         let doubt = Notify::new();
         let (connection, settings, observer) = (&self.connection, &self.settings, &self.observer);
         let keeper = Keeper::new(connection, settings, observer, &doubt, shards);
-        let plan = keeper.terms().map(|(shard, term)| {
-            let planner = Planner::new(connection, settings, observer, &doubt, shard, term);
+        let plan = keeper.seats().map(|seat| {
+            let planner = Planner::new(connection, settings, observer, &doubt, seat);
             planner.run(&stop)
         });
         tokio::join!(keeper.run(&stop), join_all(plan));
@@ -208,6 +216,20 @@ fn host() -> String {
 /// Ends a call of the store that hangs.
 async fn patiently<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
     within(PATIENCE, call).await
+}
+
+/// Records fires, and in a trace that they were. `cron` is asked for the expression of the fire at a
+/// place.
+async fn record_fires<'a>(
+    connection: &Connection,
+    term: Option<&Term>,
+    mut fires: Vec<PlannedFire>,
+    cron: impl Fn(usize) -> Option<&'a str>,
+) -> Result<Recorded> {
+    let spans = FireSpans::begin(connection, &mut fires, cron);
+    let recorded = patiently(connection.ledger.record_fires(term, fires)).await;
+    spans.end(&recorded);
+    recorded
 }
 
 /// Ends a call of the store that takes too long; what it was to do may still happen.

@@ -24,6 +24,8 @@ mod misfires;
 mod planning;
 #[path = "scheduler/scene.rs"]
 mod scene;
+#[path = "scheduler/setback.rs"]
+mod setback;
 #[path = "scheduler/sharing.rs"]
 mod sharing;
 #[path = "scheduler/troubles.rs"]

@@ -37,6 +37,13 @@ pub trait Broker: Debug + Send + Sync + 'static {
     /// Takes envelopes in. Each is admitted or refused by itself.
     async fn enqueue(&self, batch: Vec<Envelope>) -> Result<Vec<Admission>>;
 
+    /// As [`enqueue`](Self::enqueue), of envelopes whose ids were just [generated](TaskId::generate) and
+    /// which no call has been given yet, so that no task can have such an id: a broker need not look. A
+    /// repeat, after an outcome that is unknown, goes through `enqueue`. The same as that, by default.
+    async fn enqueue_new(&self, batch: Vec<Envelope>) -> Result<Vec<Admission>> {
+        self.enqueue(batch).await
+    }
+
     /// Hands out up to `demand.max` leases, in the order of `demand.queues`, waiting at most
     /// `demand.wait` for the first. Cancel-safe: what was leased for a dropped future comes back
     /// when its time to live ends.
@@ -61,6 +68,12 @@ pub trait Broker: Debug + Send + Sync + 'static {
     /// What was found on opening that should be mended, in sentences. Nothing, by default.
     fn findings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whether a task could be put in, where the ledger does not tell: it is tried, and leaves nothing behind.
+    /// Always, by default.
+    async fn probe(&self) -> Result<()> {
+        Ok(())
     }
 
     /// The state of its connection, from memory and at once. All quiet, by default.

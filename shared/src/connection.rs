@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ledger::Ledger;
-use crate::{Broker, Clock};
+use crate::{Broker, Clock, Tracer};
 
 /// A broker, the ledger that goes with it, and the clock that both use. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Connection {
     pub ledger: Arc<dyn Ledger>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Records what clients, schedulers and workers do with this store. Default: nobody.
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 impl Connection {
@@ -24,6 +26,7 @@ impl Connection {
             broker,
             ledger,
             clock,
+            tracer: None,
         }
     }
 }

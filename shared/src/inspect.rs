@@ -3,16 +3,26 @@
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 
+mod fill;
+
+pub use fill::fill_page;
+
 use crate::{
     Attempt, Cursor, HistoryPoint, LeaseToken, Page, Payload, QueueName, Result, State, TaskFilter,
     TaskId, TaskRecord, Timestamp,
 };
+
+/// How many tasks one call of [`Inspect::list`] or [`Inspect::change_many`] looks at, at most.
+pub const MAX_LOOK: usize = 10_000;
 
 /// Listing, looking up and changing tasks and queues. The cold path: calls may be slower than the
 /// seven of [`Broker`](crate::Broker), but each is bounded.
 #[async_trait]
 pub trait Inspect: Send + Sync {
     /// Tasks that match, newest enqueued first, at most `limit` (1 to 1,000) after `cursor`.
+    ///
+    /// A call looks at no more than [`MAX_LOOK`] tasks, so that a page may hold fewer than `limit`, even
+    /// none, though more match: go on with `next` until that is `None`. [`fill_page`] does.
     async fn list(
         &self,
         filter: &TaskFilter,
@@ -29,8 +39,8 @@ pub trait Inspect: Send + Sync {
     /// Changes one task.
     async fn change(&self, task: &TaskId, change: &Change) -> Result<Changed>;
 
-    /// Changes the tasks that match after `cursor`, looking at no more than `budget` of them; call
-    /// again with `next` until that is `None`.
+    /// Changes the tasks that match after `cursor`: no more than `budget` of them, and looking at no more than
+    /// [`MAX_LOOK`] tasks; call again with `next` until that is `None`.
     async fn change_many(
         &self,
         filter: &TaskFilter,

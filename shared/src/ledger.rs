@@ -3,6 +3,7 @@
 //! Small traits, each of one concern. A store that is a broker too keeps both in one place and makes
 //! what touches both, such as a fire, one atomic step.
 
+mod adoptions;
 mod completions;
 mod fires;
 mod leadership;
@@ -13,19 +14,31 @@ mod schedules;
 mod shard;
 mod steps;
 
+pub use adoptions::{Adoptee, Adoptions};
 pub use completions::Completions;
-pub use fires::{FireOutcome, FireRecord, Fires, PlannedFire};
+pub use fires::{FireOutcome, FireRecord, Fires, PlannedFire, Recorded};
 pub use leadership::{Leadership, Term};
 pub use logs::{LogLine, LogPage, LogStream, Logs};
 pub use notes::{Book, Note, NoteOrder, Notes, Precondition};
 pub use presence::{HeldShard, Presence, PresenceRecord, Role};
-pub use schedules::{Applied, ScheduleRecord, Schedules, SourceName};
+pub use schedules::{
+    Applied, CHANGES_KEPT, ScheduleChanges, ScheduleRecord, Schedules, SourceName,
+};
 pub use shard::Shard;
 pub use steps::{StepClaim, Steps};
 
 /// All that is remembered about work.
 pub trait Ledger:
-    Schedules + Leadership + Fires + Steps + Completions + Logs + Presence + Notes + std::fmt::Debug
+    Schedules
+    + Leadership
+    + Fires
+    + Steps
+    + Completions
+    + Logs
+    + Presence
+    + Notes
+    + Adoptions
+    + std::fmt::Debug
 {
 }
 
@@ -38,6 +51,7 @@ impl<T> Ledger for T where
         + Logs
         + Presence
         + Notes
+        + Adoptions
         + std::fmt::Debug
 {
 }

@@ -166,18 +166,32 @@ impl TaskId {
     /// are made one after the other lie beside each other in an index; 62 bits stay random.
     #[must_use]
     pub fn generate(now: crate::Timestamp) -> Self {
-        let micros = now.as_micros().max(0).unsigned_abs();
-        let fraction = (micros % 1_000) * 4_096 / 1_000;
+        let (millis, fraction) = instant(now);
         let random = uuid::Uuid::new_v4().as_u128();
         // Version and variant are put in by the builder; these 80 bits are rand_a and rand_b with
         // the four bits of the version before them.
         let bits = (u128::from(fraction) << 64) | (random & u128::from(u64::MAX));
         let mut bytes = [0; 10];
         bytes.copy_from_slice(&bits.to_be_bytes()[6..]);
-        let id = uuid::Builder::from_unix_timestamp_millis(micros / 1_000, &bytes).into_uuid();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
         let mut buffer = uuid::Uuid::encode_buffer();
         Self(Arc::from(&*id.hyphenated().encode_lower(&mut buffer)))
     }
+
+    /// Whether the id looks as one that was [generated](Self::generate) for this instant.
+    #[must_use]
+    pub fn is_generated_at(&self, now: crate::Timestamp) -> bool {
+        let (millis, fraction) = instant(now);
+        let (upper, lower) = (millis >> 16, millis & 0xffff);
+        let head = format!("{upper:08x}-{lower:04x}-7{fraction:03x}-");
+        self.0.starts_with(&head) && self.0.len() == uuid::fmt::Hyphenated::LENGTH
+    }
+}
+
+/// An instant as ids have it: milliseconds, and the rest of it in twelve bits.
+fn instant(now: crate::Timestamp) -> (u64, u64) {
+    let micros = now.as_micros().max(0).unsigned_abs();
+    (micros / 1_000, (micros % 1_000) * 4_096 / 1_000)
 }
 
 impl WorkerId {
@@ -263,5 +277,17 @@ mod tests {
         assert_eq!(uuid.get_timestamp().unwrap().to_unix().0, 1_767_225_600);
         let again = TaskId::generate(Timestamp::from_micros(1_767_225_600_123_456));
         assert_ne!(id, again);
+    }
+
+    #[test]
+    fn a_generated_id_tells_its_instant_to_the_microsecond() {
+        for micros in 1_767_225_600_123_456..1_767_225_600_125_456 {
+            let now = Timestamp::from_micros(micros);
+            let id = TaskId::generate(now);
+            assert!(id.is_generated_at(now), "{micros}");
+            assert!(!id.is_generated_at(Timestamp::from_micros(micros + 1)));
+        }
+        let given = TaskId::new("019b76da-a47b-7747").unwrap();
+        assert!(!given.is_generated_at(Timestamp::from_micros(1_767_225_600_123_456)));
     }
 }

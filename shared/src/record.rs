@@ -158,6 +158,14 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+impl<T> Page<T> {
+    /// Whether it ended before it was full, and there may be more.
+    #[must_use]
+    pub const fn is_partial(&self, limit: usize) -> bool {
+        self.next.is_some() && self.items.len() < limit
+    }
+}
+
 impl TaskFilter {
     /// Whether a task is meant. The rule that every broker's query has to agree with.
     #[must_use]

@@ -19,11 +19,12 @@ pub use excluded_dates::ExcludedDates;
 pub(crate) use fire::stable_hash;
 pub use fire::{fire_due_at, fire_task_id};
 pub use recurrence::{Interval, Recurrence};
+pub use retry_form::deserialize as read_retry;
 pub use zone::Zone;
 
 use crate::{
-    Envelope, Headers, Kind, Origin, Payload, Priority, QueueName, Result, RetryPolicy, ScheduleId,
-    TaskId, Timestamp,
+    Envelope, Error, Headers, Kind, Origin, Payload, Priority, QueueName, Result, RetryPolicy,
+    ScheduleId, TaskId, Timestamp,
 };
 
 /// A fire that is taken up later than this after its time is a misfire: 5 seconds.
@@ -49,6 +50,21 @@ pub enum Misfire {
     FireOnce,
     /// All of them run that are not older than the catch-up window.
     FireAll,
+}
+
+impl Misfire {
+    /// Every policy.
+    pub const ALL: [Self; 3] = [Self::Skip, Self::FireOnce, Self::FireAll];
+
+    /// The name of the policy, as definitions and metrics have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::FireOnce => "fire_once",
+            Self::FireAll => "fire_all",
+        }
+    }
 }
 
 /// What happens to a fire while an earlier task of its schedule has not ended.
@@ -107,6 +123,25 @@ pub struct Schedule {
     pub retry: RetryPolicy,
 }
 
+/// What a fire is of.
+#[derive(Clone, Copy, Debug)]
+pub struct FireOf<'a> {
+    /// Its schedule.
+    pub schedule: &'a ScheduleId,
+    /// Its instant.
+    pub scheduled_at: Timestamp,
+    /// When its task is due.
+    pub due_at: Timestamp,
+    /// The revision that plans it.
+    pub revision: u64,
+    /// The change of the clock that the instant belongs to, if any.
+    pub clock_change: Option<ClockChange>,
+}
+
+/// The most headers of a schedule: the rest of an envelope's 64 is for the trace of a fire and the change of
+/// the clock that it belongs to.
+const MAX_HEADERS: usize = 60;
+
 impl Schedule {
     /// How many fires are put into the broker at most, if that is limited.
     #[must_use]
@@ -135,36 +170,59 @@ impl Schedule {
         now: Timestamp,
     ) -> Result<Envelope> {
         let payload = Payload::json(&self.payload)?;
-        self.envelope_with(payload, scheduled_at, due_at, revision, now)
+        let fire = FireOf {
+            schedule: &self.id,
+            scheduled_at,
+            due_at,
+            revision,
+            clock_change: self.recurrence.clock_change_at(scheduled_at),
+        };
+        self.envelope_with(&fire, payload, now)
     }
 
-    /// The same with another payload than the schedule's own.
+    /// Refuses what no fire could be made of: as [`Envelope::check`], with room for the headers that a fire gets
+    /// beside its own.
+    pub fn check(&self, max_payload: usize) -> Result<()> {
+        let wrong =
+            |what: String| Error::invalid("schedule", format!("schedule {}: {what}", self.id));
+        if self.headers.len() > MAX_HEADERS {
+            return Err(wrong(format!(
+                "there are {} headers; the limit is {MAX_HEADERS}",
+                self.headers.len()
+            )));
+        }
+        let at = Timestamp::default();
+        let envelope = self.envelope(at, at, 1, at)?;
+        envelope
+            .check(max_payload)
+            .map_err(|error| wrong(error.to_string()))
+    }
+
+    /// The task of a fire of a schedule that has all but its id, rule and payload in common with this one.
     pub fn envelope_with(
         &self,
+        fire: &FireOf<'_>,
         payload: Payload,
-        scheduled_at: Timestamp,
-        due_at: Timestamp,
-        revision: u64,
         now: Timestamp,
     ) -> Result<Envelope> {
-        let id = self.task_id(scheduled_at)?;
+        let id = fire_task_id(fire.schedule, fire.scheduled_at)?;
         let mut envelope = Envelope::new(id, self.kind.clone(), payload, now);
         envelope.queue = self.queue.clone();
         envelope.headers = self.headers.clone();
-        if let Some(change) = self.recurrence.clock_change_at(scheduled_at) {
+        if let Some(change) = fire.clock_change {
             envelope
                 .headers
                 .insert(CLOCK_CHANGE.into(), change.as_str().into());
         }
         envelope.priority = self.priority;
-        envelope.due_at = due_at;
+        envelope.due_at = fire.due_at;
         envelope.retry = self.retry.clone();
         envelope.timeout = self.timeout;
         envelope.retention = self.retention;
         envelope.origin = Some(Origin {
-            schedule: self.id.clone(),
-            scheduled_at,
-            revision,
+            schedule: fire.schedule.clone(),
+            scheduled_at: fire.scheduled_at,
+            revision: fire.revision,
             overlap: self.overlap,
             misfire: self.misfire,
             catch_up: self.catch_up,

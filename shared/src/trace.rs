@@ -17,6 +17,29 @@ pub const BAGGAGE: &str = "baggage";
 /// The most that is sent on of `tracestate`; more is dropped, as the recommendation allows.
 const MAX_STATE: usize = 512;
 
+/// The most that is sent on of `baggage`, in bytes and in members; more is dropped whole. These are
+/// what the recommendation asks everybody to send on.
+const MAX_BAGGAGE: usize = 8_192;
+const MAX_MEMBERS: usize = 64;
+
+/// The headers about traces of a call from elsewhere, as they may travel with a task. What is invalid
+/// or too long is left out, and the task is not worse for it.
+pub fn trace_headers<'a>(get: impl Fn(&'static str) -> Option<&'a str>) -> Headers {
+    let mut headers = Headers::new();
+    if let Some(mut context) = get(TRACEPARENT).and_then(|text| TraceContext::from_str(text).ok()) {
+        let state = get(TRACESTATE).filter(|state| state.len() <= MAX_STATE);
+        context.state = state.map(str::to_owned).unwrap_or_default();
+        context.write(&mut headers);
+    }
+    let fits = |text: &&str| {
+        (1..=MAX_BAGGAGE).contains(&text.len()) && text.split(',').count() <= MAX_MEMBERS
+    };
+    if let Some(baggage) = get(BAGGAGE).filter(fits) {
+        headers.insert(BAGGAGE.into(), baggage.to_owned());
+    }
+    headers
+}
+
 /// A place in a trace.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TraceContext {
@@ -147,7 +170,7 @@ fn bytes<const N: usize>(text: &str) -> Result<[u8; N], InvalidTraceParent> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceContext, trace_id};
+    use super::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceContext, trace_headers, trace_id};
     use crate::Headers;
 
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -189,5 +212,28 @@ mod tests {
         assert_eq!(long.state, "");
         let later = TraceContext::of(&headers(&GOOD.replacen("00", "01", 1), "")).unwrap();
         assert_eq!(later.to_string(), GOOD);
+    }
+
+    /// S45.
+    #[test]
+    fn what_is_too_long_or_invalid_does_not_travel_with_a_task() {
+        let kept = |parent: &str, state: &str, baggage: &str| {
+            let given = [
+                (TRACEPARENT, parent),
+                (TRACESTATE, state),
+                (BAGGAGE, baggage),
+            ];
+            let get = |name| {
+                given
+                    .iter()
+                    .find(|(own, _)| *own == name)
+                    .map(|(_, value)| *value)
+            };
+            trace_headers(get).into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(kept(GOOD, "k=v", "a=b"), [BAGGAGE, TRACEPARENT, TRACESTATE]);
+        let (state, baggage) = ("k=v,".repeat(16_384), vec!["a=b"; 200].join(","));
+        assert_eq!(kept(GOOD, &state, &baggage), [TRACEPARENT]);
+        assert!(kept(&GOOD.replacen("00", "ff", 1), "k=v", "").is_empty());
     }
 }

@@ -1,11 +1,11 @@
-//! `/metrics` on a port of its own.
+//! `/metrics`, `/healthz` and `/readyz` on a port of their own.
 
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tidemill_shared::{Error, ErrorKind, Result};
@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Format, Metrics};
 
-/// Serves the metrics of a process to whoever can reach its port.
+/// Serves the metrics of a process, and how it is, to whoever can reach its port: `/metrics`; `/healthz`, 200
+/// while the process lives; `/readyz`, 200 while the store that it watches answers, and 503 otherwise.
 #[derive(Debug)]
 pub struct Exposition {
     listener: TcpListener,
@@ -48,7 +49,8 @@ impl Exposition {
 
     /// Answers until `stop` is cancelled. Requests that are under way then are cut off.
     pub async fn serve(self, stop: &CancellationToken) {
-        let server = axum::serve(self.listener, metrics_router(&self.metrics));
+        let routes = metrics_router(&self.metrics).merge(health_router(&self.metrics));
+        let server = axum::serve(self.listener, routes);
         tokio::select! {
             ended = server => if let Err(error) = ended {
                 tracing::error!(%error, "the metrics are served no longer");
@@ -65,11 +67,31 @@ pub fn metrics_router(metrics: &Metrics) -> Router {
         .with_state(metrics.clone())
 }
 
+fn health_router(metrics: &Metrics) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { OK }))
+        .route("/readyz", get(ready))
+        .with_state(metrics.clone())
+}
+
+const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
+const OK: ([(HeaderName, &str); 1], &str) = (JSON, r#"{"status":"ok"}"#);
+
+async fn ready(State(metrics): State<Metrics>) -> Response {
+    match metrics.is_ready().await {
+        true => OK.into_response(),
+        false => {
+            let body = r#"{"status":"waiting for the store"}"#;
+            (StatusCode::SERVICE_UNAVAILABLE, JSON, body).into_response()
+        }
+    }
+}
+
 async fn scrape(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
     let begun = Instant::now();
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
     let page = metrics.render(format).await;
-    metrics.http_request("/metrics", begun.elapsed());
+    metrics.http_request("metrics", 200, begun.elapsed());
     ([(CONTENT_TYPE, format.content_type())], page).into_response()
 }

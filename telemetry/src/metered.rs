@@ -40,34 +40,12 @@ impl Metered {
         (answer, took)
     }
 
-    fn note<T>(&self, answer: &Result<T>) {
-        match answer {
-            Ok(_) => self.metrics.answered(),
-            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
-                self.metrics.failed();
-            }
-            // It answers, if only to refuse.
-            Err(_) => self.metrics.answered(),
-        }
-    }
-}
-
-#[async_trait]
-impl Broker for Metered {
-    fn capabilities(&self) -> Capabilities {
-        self.broker.capabilities()
-    }
-
-    async fn enqueue(&self, batch: Vec<Envelope>) -> Result<Vec<Admission>> {
-        // The envelopes go away with the call; most batches are of one queue.
-        let mut queues: Vec<(QueueName, usize)> = Vec::with_capacity(1);
-        for envelope in &batch {
-            match queues.last_mut() {
-                Some((queue, count)) if *queue == envelope.queue => *count += 1,
-                _ => queues.push((envelope.queue.clone(), 1)),
-            }
-        }
-        let (answer, _) = self.timed("enqueue", self.broker.enqueue(batch)).await;
+    async fn enqueued(
+        &self,
+        queues: Vec<(QueueName, usize)>,
+        call: impl Future<Output = Result<Vec<Admission>>>,
+    ) -> Result<Vec<Admission>> {
+        let (answer, _) = self.timed("enqueue", call).await;
         let mut counts: BTreeMap<(&QueueName, &'static str), u64> = BTreeMap::new();
         match &answer {
             Ok(admissions) => {
@@ -88,6 +66,34 @@ impl Broker for Metered {
             self.metrics.enqueued(queue.as_str(), result, count);
         }
         answer
+    }
+
+    fn note<T>(&self, answer: &Result<T>) {
+        match answer {
+            Ok(_) => self.metrics.answered(),
+            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+                self.metrics.failed();
+            }
+            // It answers, if only to refuse.
+            Err(_) => self.metrics.answered(),
+        }
+    }
+}
+
+#[async_trait]
+impl Broker for Metered {
+    fn capabilities(&self) -> Capabilities {
+        self.broker.capabilities()
+    }
+
+    async fn enqueue(&self, batch: Vec<Envelope>) -> Result<Vec<Admission>> {
+        let queues = queues_of(&batch);
+        self.enqueued(queues, self.broker.enqueue(batch)).await
+    }
+
+    async fn enqueue_new(&self, batch: Vec<Envelope>) -> Result<Vec<Admission>> {
+        let queues = queues_of(&batch);
+        self.enqueued(queues, self.broker.enqueue_new(batch)).await
     }
 
     async fn lease(&self, demand: &Demand) -> Result<Vec<Lease>> {
@@ -126,6 +132,10 @@ impl Broker for Metered {
         self.broker.inspect()
     }
 
+    async fn probe(&self) -> Result<()> {
+        self.broker.probe().await
+    }
+
     fn findings(&self) -> Vec<String> {
         self.broker.findings()
     }
@@ -133,6 +143,14 @@ impl Broker for Metered {
     fn vitals(&self) -> Vitals {
         self.broker.vitals()
     }
+}
+
+/// The queues of a batch, whose envelopes go away with the call, each as often as it comes in a row; most
+/// batches are of one.
+fn queues_of(batch: &[Envelope]) -> Vec<(QueueName, usize)> {
+    let rows = batch.chunk_by(|a, b| a.queue == b.queue);
+    rows.filter_map(|row| Some((row.first()?.queue.clone(), row.len())))
+        .collect()
 }
 
 const fn result(admission: &Admission) -> &'static str {

@@ -1,6 +1,7 @@
 //! The registry of a process, and what feeds it.
 
 mod family;
+mod own;
 mod process;
 mod scheduling;
 mod store;
@@ -14,15 +15,21 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tidemill_producer::SchedulerEvent;
 use tidemill_shared::Connection;
+use tidemill_shared::ledger::Schedules;
 use tidemill_worker::{Event, Worker};
 
+use crate::Traces;
 use crate::metered::Metered;
 use crate::names;
 use family::{Gauges, Histograms, gauges, histograms, label};
+use own::OwnMetrics;
 use process::ProcessMetrics;
 use scheduling::SchedulingMetrics;
 pub(crate) use store::StoreMetrics;
 use work::WorkMetrics;
+
+/// How long a store may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The form of a scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +41,26 @@ pub enum Format {
 }
 
 impl Format {
-    /// The form that an `Accept` header asks for.
+    /// The form that an `Accept` header asks for: OpenMetrics where that is named, and valued no less than
+    /// plain text (RFC 9110, 12.5.1).
     #[must_use]
     pub fn accepted(accept: &str) -> Self {
-        match accept.contains("application/openmetrics-text") {
-            true => Self::OpenMetrics,
-            false => Self::Text,
+        let value = |wanted: &str| {
+            accept.split(',').find_map(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let named = parts.next()?.eq_ignore_ascii_case(wanted);
+                let quality = parts.find_map(|part| {
+                    let (name, value) = part.split_once('=')?;
+                    name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+                });
+                named.then(|| quality.map_or(Some(1.0), |text| text.parse::<f32>().ok()))?
+            })
+        };
+        let plain = value("text/plain").or_else(|| value("text/*"));
+        let plain = plain.or_else(|| value("*/*")).unwrap_or(0.0);
+        match value("application/openmetrics-text") {
+            Some(open) if open > 0.0 && open >= plain => Self::OpenMetrics,
+            _ => Self::Text,
         }
     }
 
@@ -78,6 +99,7 @@ struct Inner {
     store: Arc<StoreMetrics>,
     work: Arc<WorkMetrics>,
     scheduling: Arc<SchedulingMetrics>,
+    own: OwnMetrics,
     process: ProcessMetrics,
     build: Gauges,
     http: Histograms,
@@ -93,6 +115,7 @@ impl Metrics {
         let store = Arc::new(StoreMetrics::new(&mut registry));
         let work = Arc::new(WorkMetrics::new(&mut registry));
         let scheduling = Arc::new(SchedulingMetrics::new(&mut registry));
+        let own = OwnMetrics::new(&mut registry);
         let process = ProcessMetrics::new(&mut registry);
         let build = gauges(&mut registry, names::BUILD_INFO);
         let http = histograms(&mut registry, names::HTTP_REQUEST_DURATION_SECONDS, || {
@@ -105,6 +128,7 @@ impl Metrics {
                 store,
                 work,
                 scheduling,
+                own,
                 process,
                 build,
                 http,
@@ -172,23 +196,54 @@ impl Metrics {
         }
     }
 
-    /// Counts an HTTP request. `route` is the pattern of the path, never the path itself.
-    pub fn http_request(&self, route: &'static str, took: Duration) {
-        let route = vec![label("route", route)];
-        let series = self.inner.http.get_or_create(&route);
+    /// Tells at a scrape what became of these spans.
+    pub fn watch_traces(&self, traces: &Traces) {
+        self.inner.own.watch_traces(traces);
+    }
+
+    /// Tells at a scrape how many lines of the log have been dropped so far.
+    pub fn watch_log(&self, lost: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.inner.own.watch_log(Box::new(lost));
+    }
+
+    /// Counts an HTTP request that was answered with this status. `route` is the name of the route,
+    /// never a path.
+    pub fn http_request(&self, route: &'static str, status: u16, took: Duration) {
+        let class = match status {
+            0..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            500.. => "5xx",
+        };
+        let labels = vec![label("route", route), label("code", class)];
+        let series = self.inner.http.get_or_create(&labels);
         series.observe(took.as_secs_f64());
+    }
+
+    /// Whether the process can do its work: it watches a store, and that answers within 2 s.
+    pub async fn is_ready(&self) -> bool {
+        let Some(connection) = self.connection() else {
+            return false;
+        };
+        let asked = Schedules::schedules_version(&*connection.ledger);
+        matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(_)))
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        let place = &self.inner.connection;
+        place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All metrics as they are now. Asks the store about its queues, unless it was asked within the
     /// last half second; a store that does not answer within a second is told as down.
     pub async fn render(&self, format: Format) -> String {
         let inner = &self.inner;
-        let copy = |place: &Mutex<Option<Connection>>| {
-            place.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        };
-        if let Some(connection) = copy(&inner.connection) {
+        if let Some(connection) = self.connection() {
             inner.store.refresh(&connection).await;
             inner.scheduling.refresh(connection.clock.now());
+            let missed = connection.broker.vitals().missed_fires;
+            inner.scheduling.missed_ahead(missed);
         }
         let worker = inner
             .worker
@@ -198,6 +253,7 @@ impl Metrics {
         if let Some(worker) = worker {
             inner.work.refresh(&worker.pulse());
         }
+        inner.own.refresh();
         inner.process.refresh();
         let mut page = String::new();
         let written = match format {
@@ -218,4 +274,34 @@ impl Metrics {
 )]
 fn seconds(at: tidemill_shared::Timestamp) -> f64 {
     at.as_micros() as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    #[test]
+    fn a_form_is_chosen_by_what_a_client_values() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,\
+            application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        for accept in [
+            prometheus,
+            "application/openmetrics-text",
+            "APPLICATION/OpenMetrics-Text; Q=0.1",
+            "text/plain;q=0.5, application/openmetrics-text",
+        ] {
+            assert_eq!(Format::accepted(accept), Format::OpenMetrics, "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/plain",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text; version=1.0.0; q=0.0, */*",
+            "application/openmetrics-text;q=0.1, text/plain",
+            "application/openmetrics-text-of-mine",
+        ] {
+            assert_eq!(Format::accepted(accept), Format::Text, "{accept}");
+        }
+    }
 }

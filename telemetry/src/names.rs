@@ -77,8 +77,12 @@ pub const AMQP_PUBLISH_TOTAL: &str = "tidemill_amqp_publish_total";
 /// The store's clock minus this machine's.
 pub const STORE_CLOCK_SKEW_SECONDS: &str = "tidemill_store_clock_skew_seconds";
 
-/// How long requests took, by `route`.
+/// How long requests took, by `route` and `code`.
 pub const HTTP_REQUEST_DURATION_SECONDS: &str = "tidemill_http_request_duration_seconds";
+/// What became of spans, by `result`.
+pub const SPANS_TOTAL: &str = "tidemill_spans_total";
+/// Lines of the log that were dropped.
+pub const LOG_LINES_DROPPED_TOTAL: &str = "tidemill_log_lines_dropped_total";
 /// What runs, by `version`, `role` and `backend`.
 pub const BUILD_INFO: &str = "tidemill_build_info";
 

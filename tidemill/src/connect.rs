@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tidemill_embedded::SqliteStore;
 use tidemill_memory::MemoryStore;
+use tidemill_rabbitmq::RabbitStore;
 use tidemill_redis::RedisStore;
 use tidemill_shared::{Clock, Connection, Error, ErrorKind, Namespace, Result};
 
@@ -21,11 +22,12 @@ use crate::SystemClock;
 /// | `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…` | one Redis server (6.2 or later, or Valkey), in plain or over TLS |
 /// | `redis+sentinel://HOST:PORT,…/MASTER[/DB]` | the master that these sentinels name |
 /// | `redis+cluster://HOST:PORT,…` | a Redis Cluster, found through any of these nodes |
+/// | `amqp://[USER:PASSWORD@]HOST[:PORT][,…][/VHOST]`, `amqps://…` | RabbitMQ (3.10 or later), beside a [ledger](Connect::ledger) |
 ///
 /// `sqlite:` takes `?synchronous=full|normal|off` (default `full`: what was acknowledged survives a
 /// power cut; `normal`: the death of the process; `off`: that too, but a power cut may damage the file) and `busy_timeout=5s`,
-/// joined by `&`; for those of Redis see [`RedisOptions`](tidemill_redis::RedisOptions). Fails with [`ErrorKind::Invalid`] and what was expected when the URL is wrong, with
-/// [`ErrorKind::Unsupported`] for a store that this build does not have.
+/// joined by `&`; for those of Redis see [`RedisOptions`](tidemill_redis::RedisOptions), for those of RabbitMQ
+/// [`RabbitOptions`](tidemill_rabbitmq::RabbitOptions). Fails with [`ErrorKind::Invalid`] and what was expected when the URL is wrong.
 ///
 /// ```
 /// # async fn example() -> tidemill::Result<()> {
@@ -82,8 +84,9 @@ impl Connect {
         self
     }
 
-    /// Keeps schedules, steps, logs and leadership there. Every store of this build is broker and
-    /// ledger in one, so this must be the broker's own URL.
+    /// Keeps schedules, steps, logs and leadership there, and whatever else the broker cannot keep. RabbitMQ
+    /// needs one: a SQLite file or a Redis. Every other store is broker and ledger in one, so there
+    /// this must be the broker's own URL.
     pub fn ledger(mut self, url: impl Into<String>) -> Self {
         self.ledger = Some(url.into());
         self
@@ -117,28 +120,48 @@ impl Connect {
         self.read().map(drop)
     }
 
-    fn read(&self) -> Result<(Place, Namespace)> {
+    /// What is to be opened: the broker, and the ledger where that is another store.
+    fn read(&self) -> Result<(Place, Option<Place>, Namespace)> {
         let namespace = self.namespace.clone();
         let namespace = namespace.map_err(|why| Error::invalid("connect", why))?;
         let place = url::parse(&self.url)?;
-        if let Some(ledger) = &self.ledger
-            && *ledger != self.url
-        {
-            url::parse(ledger)?;
-            return Err(Error::new(
+        let ledger = self.ledger.as_deref().filter(|ledger| *ledger != self.url);
+        let ledger = ledger.map(url::parse).transpose()?;
+        match (&place, &ledger) {
+            (Place::Rabbit(_), None | Some(Place::Rabbit(_))) => Err(Error::invalid(
+                "connect",
+                "RabbitMQ keeps messages alone; name a ledger beside it, such as sqlite:ledger.db or redis://HOST",
+            )),
+            (Place::Memory | Place::Sqlite { .. } | Place::Redis(_), Some(_)) => Err(Error::new(
                 ErrorKind::Unsupported,
                 "connect",
                 "this broker is its own ledger; leave the ledger URL out",
-            ));
+            )),
+            (Place::Rabbit(_), Some(_))
+            | (Place::Memory | Place::Sqlite { .. } | Place::Redis(_), None) => {
+                Ok((place, ledger, namespace))
+            }
         }
-        Ok((place, namespace))
     }
 
     /// Opens the store. Opening a file runs on tokio's pool for blocking work; a server that is not there
     /// yet is waited for as long as a call may take, or [patiently](Connect::patiently).
     pub async fn open(self) -> Result<Connection> {
-        let (place, namespace) = self.read()?;
-        let clock = self.clock;
+        let (options, ledger, namespace) = match self.read()? {
+            (Place::Rabbit(options), Some(ledger), namespace) => (options, ledger, namespace),
+            (place, _, namespace) => return self.open_store(place, namespace).await,
+        };
+        let ledger = self.open_store(ledger, namespace.clone()).await?;
+        let store = match self.patience {
+            Patience::Timeout => RabbitStore::open(*options, namespace, ledger).await?,
+            Patience::Endless => RabbitStore::open_patiently(*options, namespace, ledger).await?,
+        };
+        Ok(store.connection())
+    }
+
+    /// Opens a store that is broker and ledger in one.
+    async fn open_store(&self, place: Place, namespace: Namespace) -> Result<Connection> {
+        let clock = self.clock.clone();
         match place {
             Place::Memory => {
                 let store = MemoryStore::new(clock.unwrap_or_else(system_clock));
@@ -164,6 +187,10 @@ impl Connect {
                 };
                 Ok(store.connection())
             }
+            Place::Rabbit(_) => Err(Error::invalid(
+                "connect",
+                "RabbitMQ cannot be the ledger of a RabbitMQ",
+            )),
         }
     }
 }

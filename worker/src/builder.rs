@@ -17,7 +17,7 @@ use crate::handler::{Blocking, ErasedHandler, Raw, Typed};
 use crate::middleware::Middleware;
 use crate::quota::Order;
 use crate::registry::{HandlerOptions, TaskRegistry};
-use crate::settings::{Settings, check_cancel_grace};
+use crate::settings::{DelayedTrace, Settings, check_cancel_grace};
 use crate::{Run, TaskResult, Worker, panics};
 
 /// A worker in the making. A wrong setting is remembered and refused by
@@ -199,6 +199,13 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     /// is beyond this or beyond 200,000 lines is dropped, and counted in a last line.
     pub const fn log_limit(mut self, bytes: usize) -> Self {
         self.settings.log_limit = bytes;
+        self
+    }
+
+    /// What becomes of the trace of a task that does not run at once. Default: its runs begin traces of
+    /// their own, and link to what put it into its queue.
+    pub const fn delayed_trace(mut self, how: DelayedTrace) -> Self {
+        self.settings.delayed_trace = how;
         self
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 use tidemill_shared::ledger::Ledger;
-use tidemill_shared::{Broker, Clock, Connection, Error, QueueName, Timestamp, WorkerId};
+use tidemill_shared::{Broker, Clock, Connection, Error, QueueName, Timestamp, Tracer, WorkerId};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -131,6 +131,10 @@ impl Engine {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.setup.connection.clock
+    }
+
+    pub(crate) fn tracer(&self) -> Option<&Arc<dyn Tracer>> {
+        self.setup.connection.tracer.as_ref()
     }
 
     pub(crate) fn worker(&self) -> &WorkerId {

@@ -116,8 +116,12 @@ where
         let pool = Arc::clone(run.engine().pool());
         let run = Run::new(run, Arc::clone(&self.state));
         Box::pin(async move {
-            pool.run(move || encode(&handler(decode::<T>(&payload)?, run)?))
-                .await
+            pool.run(move || {
+                let context = run.context().clone();
+                let _standing = context.enter();
+                encode(&handler(decode::<T>(&payload)?, run)?)
+            })
+            .await
         })
     }
 

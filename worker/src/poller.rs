@@ -35,6 +35,9 @@ const TURN: usize = 256;
 /// The fewest slots that are worth two turns.
 const WORTH_TWO: usize = 32;
 
+/// The fewest that a turn asks a queue for, if there are many queues with a backlog.
+const SHARE: usize = 32;
+
 /// How often [`Poller::drain`] puts up with an error.
 const DRAIN_TRIES: usize = 8;
 
@@ -117,32 +120,57 @@ impl Poller {
         let engine = Arc::clone(&self.engine);
         let mut runs = 0;
         let mut tries = 0;
+        // A round is what is asked between two moments without a call. Nothing is left when nothing ran
+        // as a round began, and it asked for every queue, and nothing came. So once a call brings
+        // nothing, the others are heard before anything else is asked: or else one would always be
+        // under way.
+        let (mut quiet, mut dry) = (false, false);
         loop {
-            if self.calls.is_empty() && self.not_before.is_some() {
-                wait_until(self.not_before.take()).await;
+            let begins = self.calls.is_empty();
+            if begins {
+                if self.not_before.is_some() {
+                    wait_until(self.not_before.take()).await;
+                }
+                (quiet, dry) = (engine.holdings().is_empty(), false);
             }
-            let quiet = engine.holdings().is_empty();
-            self.ask(Duration::ZERO);
+            if !dry {
+                self.ask(Duration::ZERO);
+            }
+            if begins {
+                // A run that has been settled may have its slot still, so that its queue has no room.
+                quiet &= !self.asked.contains(&0);
+            }
             let Some(answer) = self.calls.next().await else {
                 engine.slots().freed().await;
                 continue;
             };
             match self.receive(answer) {
-                Ok((0, _)) if quiet && self.calls.is_empty() => return Ok(runs),
-                Ok((0, _)) => tokio::select! {
-                    () = engine.slots().freed() => {}
-                    () = engine.holdings().empty() => {}
-                    // A run may wait for a task that it has enqueued itself.
-                    () = sleep(Duration::from_millis(10)) => {}
-                },
+                Ok((0, _)) => {
+                    dry = true;
+                    if !self.calls.is_empty() {
+                        continue;
+                    }
+                    if quiet {
+                        return Ok(runs);
+                    }
+                    let held = !engine.holdings().is_empty();
+                    tokio::select! {
+                        () = engine.slots().freed() => {}
+                        () = engine.holdings().empty(), if held => {}
+                        // A run may wait for a task that it has enqueued itself.
+                        () = sleep(Duration::from_millis(10)) => {}
+                    }
+                }
                 Ok((count, max)) => {
                     runs += count;
                     tries = 0;
+                    (quiet, dry) = (false, false);
                     if count == max {
                         settle_down(&engine).await;
                     }
                 }
                 Err(error) => {
+                    quiet = false;
                     tries += 1;
                     if tries == DRAIN_TRIES {
                         return Err(error);
@@ -197,7 +225,9 @@ impl Poller {
             .collect();
         let most = self.engine.broker().capabilities().max_batch.max(1);
         let most = if takes_turns { most.min(turn) } else { most };
-        let plan = self.quotas.plan(free.min(most), &rooms);
+        let plan = self
+            .quotas
+            .plan(free.min(most), &rooms, takes_turns.then_some(SHARE));
         (plan.max > 0).then_some(plan)
     }
 
@@ -287,7 +317,12 @@ async fn wait_until(instant: Option<Instant>) {
 /// One call to the broker.
 fn call(engine: Arc<Engine>, plan: Plan, wait: Duration) -> BoxFuture<'static, Answer> {
     Box::pin(async move {
-        let queues = plan.entries.iter().filter_map(|(queue, max)| {
+        // Of those that have a backlog, a few are enough; others may have more while these are waited for.
+        let (asked, wait) = match plan.enough {
+            Some(enough) => (enough, Duration::ZERO),
+            None => (plan.entries.len(), wait),
+        };
+        let queues = plan.entries.iter().take(asked).filter_map(|(queue, max)| {
             Some(QueueDemand {
                 queue: engine.slots().queue(*queue)?.clone(),
                 max: *max,

@@ -1,5 +1,6 @@
 //! The worker's sign of life.
 
+use std::fmt;
 use std::time::Duration;
 
 use tidemill_shared::ledger::{PresenceRecord, Role};
@@ -14,6 +15,9 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How long that is believed.
 const BELIEVED: Duration = Duration::from_secs(6);
 
+/// After how many failures in a row the log is told again: those of about a minute.
+const TOLD_AGAIN: u32 = 30;
+
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -22,6 +26,7 @@ pub(crate) async fn serve(engine: &Engine, end: &CancellationToken) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut drains = false;
+    let mut failures = 0;
     loop {
         tokio::select! {
             biased;
@@ -32,9 +37,15 @@ pub(crate) async fn serve(engine: &Engine, end: &CancellationToken) {
         let record = record(engine);
         let call = engine.ledger().announce(&record, BELIEVED);
         match timeout(EVERY, call).await {
-            Ok(Ok(())) => engine.set_announced(record.last_seen),
-            Ok(Err(error)) => tracing::warn!(%error, "failed to announce this worker"),
-            Err(_) => tracing::warn!("failed to announce this worker in time"),
+            Ok(Ok(())) => {
+                engine.set_announced(record.last_seen);
+                if failures > 0 {
+                    tracing::info!(failures, "this worker is announced again");
+                }
+                failures = 0;
+            }
+            Ok(Err(error)) => tell(&mut failures, &error),
+            Err(_) => tell(&mut failures, &"the store did not answer in time"),
         }
     }
     match timeout(FAREWELL, engine.ledger().depart(engine.worker())).await {
@@ -43,6 +54,15 @@ pub(crate) async fn serve(engine: &Engine, end: &CancellationToken) {
         Ok(Err(error)) => tracing::debug!(%error, "failed to take this worker's leave"),
         Err(_) => tracing::debug!("failed to take this worker's leave in time"),
     }
+}
+
+/// Tells of a failure, unless the same was told a moment ago.
+fn tell(failures: &mut u32, error: &dyn fmt::Display) {
+    match failures.is_multiple_of(TOLD_AGAIN) {
+        true => tracing::warn!(%error, failures = *failures, "failed to announce this worker"),
+        false => tracing::debug!(%error, "failed to announce this worker"),
+    }
+    *failures = failures.saturating_add(1);
 }
 
 fn record(engine: &Engine) -> PresenceRecord {

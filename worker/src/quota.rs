@@ -5,6 +5,9 @@
 //! afterwards. So the shares hold over time however few slots are free at once (with one free slot
 //! this is smooth weighted round-robin), a queue that is empty leaves its share to the others, and
 //! it saves nothing up meanwhile.
+//!
+//! Each queue costs the broker something in each call, however few tasks it gives. Of many queues with a
+//! backlog, a plan may therefore ask for few, each for a good number: those that are owed most.
 
 /// How the queues of a worker relate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub(crate) struct Quotas {
     /// In parts of a slot: a whole one is the sum of all weights.
     credit: Vec<i64>,
     whole: i64,
+    /// Whether the queue gave its whole share the last time.
+    has_more: Vec<bool>,
 }
 
 /// What to ask for.
@@ -33,6 +38,9 @@ pub(crate) struct Plan {
     pub(crate) entries: Vec<(usize, usize)>,
     /// All that is asked for.
     pub(crate) max: usize,
+    /// How many of the entries, from the first, are enough for a call that need not wait, because the others
+    /// are for what these may leave, and they have a backlog.
+    pub(crate) enough: Option<usize>,
     shares: Vec<usize>,
 }
 
@@ -46,30 +54,35 @@ impl Quotas {
         Self {
             order,
             credit: vec![0; weights.len()],
+            has_more: vec![false; weights.len()],
             whole: weights.iter().sum::<i64>().max(1),
             weights,
         }
     }
 
-    /// Shares `free` slots among the queues, each with room for `rooms[queue]` more.
-    pub(crate) fn plan(&self, free: usize, rooms: &[usize]) -> Plan {
+    /// Shares `free` slots among the queues, each with room for `rooms[queue]` more. Where `least` is given and
+    /// enough queues have a backlog, a share is not less.
+    pub(crate) fn plan(&self, free: usize, rooms: &[usize], least: Option<usize>) -> Plan {
         let max = free.min(
             rooms
                 .iter()
                 .fold(0, |sum: usize, room| sum.saturating_add(*room)),
         );
-        let shares = match self.order {
-            Order::Weighted if rooms.len() > 1 => self.shares(max, rooms),
-            Order::Weighted | Order::Strict => vec![0; rooms.len()],
-        };
+        let owed = self.owed(max, rooms);
+        let (mut shares, mut enough) = (vec![0; rooms.len()], None);
         let mut line: Vec<usize> = (0..rooms.len()).collect();
-        if self.order == Order::Weighted {
+        let at = |list: &[usize], queue: usize| list.get(queue).copied().unwrap_or(0);
+        if self.order == Order::Weighted && rooms.len() > 1 {
+            let few = least.and_then(|least| self.few_shares(max, rooms, &owed, least));
+            enough = few
+                .as_ref()
+                .map(|shares| shares.iter().filter(|share| **share > 0).count());
+            shares = few.unwrap_or_else(|| self.shares(max, rooms, &owed));
             line.sort_by_key(|queue| {
-                let owed = self.owed(*queue, max, rooms);
-                (shares.get(*queue) == Some(&0), -owed)
+                let owed = owed.get(*queue).copied().unwrap_or(0);
+                (at(&shares, *queue) == 0, -owed)
             });
         }
-        let at = |list: &[usize], queue: usize| list.get(queue).copied().unwrap_or(0);
         let first = line.iter().map(|queue| (*queue, at(&shares, *queue)));
         let second = line.iter().map(|queue| {
             let share = at(&shares, *queue);
@@ -79,28 +92,54 @@ impl Quotas {
         Plan {
             entries,
             max,
+            enough,
             shares,
         }
     }
 
-    /// What this queue may expect of `max` slots, in parts.
-    fn owed(&self, queue: usize, max: usize, rooms: &[usize]) -> i64 {
+    /// What each queue may expect of `max` slots, in parts.
+    fn owed(&self, max: usize, rooms: &[usize]) -> Vec<i64> {
         let open: i64 = (self.weights.iter().zip(rooms))
             .filter(|(_, room)| **room > 0)
             .map(|(weight, _)| *weight)
             .sum();
-        let weight = self.weights.get(queue).copied().unwrap_or(0);
-        let credit = self.credit.get(queue).copied().unwrap_or(0);
-        credit + signed(max) * weight * self.whole / open.max(1)
+        let share = |weight: &i64| signed(max) * weight * self.whole / open.max(1);
+        let owed = self.credit.iter().zip(&self.weights);
+        owed.map(|(credit, weight)| credit + share(weight))
+            .collect()
     }
 
-    fn shares(&self, max: usize, rooms: &[usize]) -> Vec<usize> {
-        let owed: Vec<_> = (0..rooms.len())
-            .map(|queue| self.owed(queue, max, rooms))
+    /// Shares of `least` for those that are owed most. `None` when an even share is as much, or when those that
+    /// have a backlog cannot take all.
+    fn few_shares(
+        &self,
+        max: usize,
+        rooms: &[usize],
+        owed: &[i64],
+        least: usize,
+    ) -> Option<Vec<usize>> {
+        let open = rooms.iter().filter(|room| **room > 0).count();
+        if max >= least * open {
+            return None;
+        }
+        let mut line: Vec<_> = (0..rooms.len())
+            .filter(|queue| self.has_more.get(*queue) == Some(&true))
             .collect();
+        line.sort_by_key(|queue| owed.get(*queue).map(|owed| -owed));
+        let (mut shares, mut left) = (vec![0; rooms.len()], max);
+        for queue in line {
+            if let (Some(share), Some(room)) = (shares.get_mut(queue), rooms.get(queue)) {
+                *share = least.min(*room).min(left);
+                left -= *share;
+            }
+        }
+        (left == 0).then_some(shares)
+    }
+
+    fn shares(&self, max: usize, rooms: &[usize], owed: &[i64]) -> Vec<usize> {
         let mut shares = vec![0_usize; rooms.len()];
         let mut left = max;
-        for ((share, owed), room) in shares.iter_mut().zip(&owed).zip(rooms) {
+        for ((share, owed), room) in shares.iter_mut().zip(owed).zip(rooms) {
             let due = usize::try_from(owed / self.whole).unwrap_or(0);
             *share = due.min(*room).min(left);
             left -= *share;
@@ -129,6 +168,11 @@ impl Quotas {
             return;
         }
         let short = |queue: usize| received.get(queue) < plan.shares.get(queue);
+        for (queue, has_more) in self.has_more.iter_mut().enumerate() {
+            if plan.shares.get(queue) != Some(&0) {
+                *has_more = !short(queue);
+            }
+        }
         let mut weights = 0;
         let mut total = 0;
         for (queue, weight) in self.weights.iter().enumerate() {
@@ -173,7 +217,7 @@ mod tests {
     fn share_out(quotas: &mut Quotas, free: &[usize], backlog: &mut [usize]) -> Vec<usize> {
         let mut sum = vec![0; backlog.len()];
         for free in free {
-            let plan = quotas.plan(*free, &vec![1_000; backlog.len()]);
+            let plan = quotas.plan(*free, &vec![1_000; backlog.len()], None);
             let received = serve(&plan, backlog);
             quotas.charge(&plan, &received);
             for (sum, received) in sum.iter_mut().zip(received) {
@@ -214,9 +258,46 @@ mod tests {
     #[test]
     fn a_full_queue_is_not_asked() {
         let quotas = Quotas::new(Order::Weighted, &[1, 1]);
-        let plan = quotas.plan(4, &[0, 3]);
+        let plan = quotas.plan(4, &[0, 3], None);
         assert_eq!(plan.entries, [(1, 3)]);
         assert_eq!(plan.max, 3);
+    }
+
+    #[test]
+    fn of_many_queues_with_a_backlog_a_few_are_asked_for_many_each_in_turn() {
+        let mut quotas = Quotas::new(Order::Weighted, &[3, 1, 1, 1, 1, 1, 1, 1]);
+        let (rooms, mut backlog) = (vec![1_000; 8], vec![100_000; 8]);
+        let mut sum = vec![0; 8];
+        for round in 0..1_000 {
+            let plan = quotas.plan(32, &rooms, Some(16));
+            // Nobody knows yet who has a backlog.
+            assert_eq!(plan.enough, (round > 0).then_some(2));
+            let received = serve(&plan, &mut backlog);
+            quotas.charge(&plan, &received);
+            for (sum, received) in sum.iter_mut().zip(received) {
+                *sum += received;
+            }
+        }
+        assert!(sum[0].abs_diff(9_600) <= 64, "{sum:?}");
+        assert!(
+            sum.iter().skip(1).all(|sum| sum.abs_diff(3_200) <= 64),
+            "{sum:?}"
+        );
+    }
+
+    #[test]
+    fn few_are_asked_only_if_they_can_give_all() {
+        let mut quotas = Quotas::new(Order::Weighted, &[1; 8]);
+        let rooms = vec![1_000; 8];
+        let mut backlog = vec![1_000, 1_000, 0, 0, 0, 0, 0, 0];
+        for _ in 0..10 {
+            let plan = quotas.plan(64, &rooms, Some(16));
+            assert_eq!(plan.enough, None);
+            let received = serve(&plan, &mut backlog);
+            // What the others leave goes to those that have any.
+            assert_eq!(received.iter().take(2).sum::<usize>(), 64);
+            quotas.charge(&plan, &received);
+        }
     }
 
     proptest! {
@@ -245,7 +326,7 @@ mod tests {
         ) {
             let order = if strict { Order::Strict } else { Order::Weighted };
             let quotas = Quotas::new(order, &vec![3; rooms.len()]);
-            let plan = quotas.plan(free, &rooms);
+            let plan = quotas.plan(free, &rooms, None);
             assert_eq!(plan.max, free.min(rooms.iter().sum()));
             let mut backlog = vec![1_000; rooms.len()];
             let received = serve(&plan, &mut backlog);

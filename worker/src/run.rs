@@ -3,6 +3,7 @@
 mod cancel;
 mod log;
 mod once;
+mod trace;
 
 use std::fmt;
 use std::ops::Deref;
@@ -20,6 +21,8 @@ use tokio::time::Instant;
 pub(crate) use cancel::CancelCell;
 pub use cancel::CancelReason;
 pub(crate) use log::{Fate, Limit, LogDesk, RunLog};
+pub use trace::ClientSpan;
+use trace::RunTrace;
 
 use crate::engine::Engine;
 use crate::registry::Registration;
@@ -90,6 +93,7 @@ struct Inner {
     concluded: AtomicBool,
     stuck: AtomicBool,
     log: OnceLock<RunLog>,
+    trace: OnceLock<RunTrace>,
 }
 
 /// When a run began.
@@ -120,6 +124,7 @@ impl RunContext {
                 concluded: AtomicBool::new(false),
                 stuck: AtomicBool::new(false),
                 log: OnceLock::new(),
+                trace: OnceLock::new(),
             }),
         }
     }
@@ -191,12 +196,6 @@ impl RunContext {
     #[must_use]
     pub fn started_at(&self) -> Option<Timestamp> {
         self.begun().map(|begun| begun.at)
-    }
-
-    /// The id of the trace that the task belongs to, 32 hexadecimal digits, if it carries one.
-    #[must_use]
-    pub fn trace_id(&self) -> Option<&str> {
-        tidemill_shared::trace_id(self.headers())
     }
 
     /// When the task became ready for this run.
@@ -340,6 +339,11 @@ impl RunContext {
             at: self.now(),
             instant: Instant::now(),
         })
+    }
+
+    /// Gives the run its place in a trace and in the log.
+    pub(crate) fn open_trace(&self) {
+        self.inner.trace.get_or_init(|| RunTrace::open(self));
     }
 
     pub(crate) fn begun(&self) -> Option<Begun> {

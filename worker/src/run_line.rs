@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
-use tidemill_shared::Verdict;
+use tidemill_shared::{TraceContext, Verdict};
 
 use crate::{RunContext, RunStatus, verdicts};
+
+/// Writes one line about the beginning of a run. What run it is stands around it.
+pub(crate) fn started(run: &RunContext) {
+    tracing::debug!(
+        target: "tidemill::run",
+        executed_at = run.begun().map(|begun| tracing::field::display(begun.at)),
+        status = "started",
+        "started"
+    );
+}
 
 /// Writes one line about the end of a run: at level info when it went as meant, warn when it failed.
 pub(crate) fn write(run: &RunContext, status: RunStatus, verdict: &Verdict, took: Duration) {
@@ -26,6 +36,8 @@ pub(crate) fn write(run: &RunContext, status: RunStatus, verdict: &Verdict, took
                     .begun()
                     .map(|_| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
                 worker_id = run.worker_id().as_str(),
+                trace_id = run.trace().map(TraceContext::trace_hex),
+                span_id = run.trace().map(TraceContext::span_hex),
                 message = failure.map_or(status.as_str(), |failure| failure.message.as_str()),
             )
         };

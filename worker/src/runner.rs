@@ -1,7 +1,7 @@
 //! Runs one leased task: from the checks before it starts to the verdict.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -17,7 +17,7 @@ use crate::run::CancelReason;
 use crate::settler::Settle;
 use crate::slots::Slot;
 use crate::verdicts::{self, Facts, decide};
-use crate::{Failure, Next, Outcome, RunContext, RunStatus};
+use crate::{Failure, Next, Outcome, RunContext, RunStatus, run_line};
 
 /// Runs one leased task. The slot is free when the handler has truly ended.
 pub(crate) async fn execute(run: RunContext, slot: Slot) {
@@ -31,10 +31,11 @@ pub(crate) async fn execute(run: RunContext, slot: Slot) {
             thread,
         }) => {
             run.begin();
+            run.open_trace();
             if run.engine().is_watched() {
                 run.engine().emit(&Event::Started { run: &run });
             }
-            if let Some(outcome) = supervise(&run, &registration).await {
+            if let Some(outcome) = in_its_place(&run, supervise(&run, &registration)).await {
                 finish(&run, outcome).await;
             }
             drop(thread);
@@ -42,6 +43,20 @@ pub(crate) async fn execute(run: RunContext, slot: Slot) {
     }
     held.released();
     drop(slot);
+}
+
+/// Does a part of a run so that what it tells, to a log or a trace, is told of this run.
+async fn in_its_place<T>(run: &RunContext, part: impl Future<Output = T>) -> T {
+    let mut part = pin!(part);
+    {
+        let _standing = run.enter();
+        run_line::started(run);
+    }
+    poll_fn(|cx| {
+        let _standing = run.enter();
+        part.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Puts a task back whose lease was over before it could be started: the call that brought it was

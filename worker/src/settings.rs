@@ -7,6 +7,17 @@ use tidemill_shared::{Error, Result};
 /// The longest that a handler may be given to end after it was told to.
 const LONGEST_CANCEL_GRACE: Duration = Duration::from_secs(24 * 3_600);
 
+/// What becomes of the trace of a task that does not run at once: delayed, retried, replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DelayedTrace {
+    /// The run begins a trace, and links to what put the task into its queue: no trace then lasts for
+    /// days. The default.
+    #[default]
+    Link,
+    /// The run is a part of that trace, however long ago it began.
+    Child,
+}
+
 /// What a worker's agents go by.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -19,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) dedupe_window: Duration,
     pub(crate) step_keep: Duration,
     pub(crate) log_limit: usize,
+    pub(crate) delayed_trace: DelayedTrace,
 }
 
 impl Default for Settings {
@@ -34,6 +46,7 @@ impl Default for Settings {
             dedupe_window: Duration::from_secs(24 * 3_600),
             step_keep: Duration::from_secs(7 * 24 * 3_600),
             log_limit: 1 << 20,
+            delayed_trace: DelayedTrace::Link,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::backoff::Backoff;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::run::CancelReason;
-use crate::{RunContext, RunStatus, run_line, verdicts};
+use crate::{RunContext, RunStatus, run_line, settle_span, verdicts};
 
 /// The most settlements of one call.
 const BATCH: usize = 256;
@@ -44,6 +44,7 @@ pub(crate) struct Settle {
 
 impl Settle {
     pub(crate) fn new(run: RunContext, verdict: Verdict) -> Self {
+        run.end_trace(&verdict);
         let took = run
             .begun()
             .map_or(Duration::ZERO, |begun| begun.instant.elapsed());
@@ -156,9 +157,10 @@ async fn gather(engine: &Engine, inbox: &mut mpsc::Receiver<Settle>, ready: &mut
 
 /// Sends a batch. What has to be sent again comes back.
 async fn send(engine: &Engine, batch: Vec<Settle>) -> Result<(), (Error, Vec<Settle>)> {
+    let sent = Instant::now();
     match call(engine, &batch).await {
         Ok(answers) => {
-            conclude(engine, &batch, &answers).await;
+            conclude(engine, &batch, &answers, sent).await;
             Ok(())
         }
         Err(error) if error.is_transient() => Err((error, batch)),
@@ -175,8 +177,9 @@ async fn send_singly(engine: &Engine, batch: Vec<Settle>) -> Result<(), (Error, 
     let mut left = batch.into_iter();
     while let Some(settle) = left.next() {
         let one = std::slice::from_ref(&settle);
+        let sent = Instant::now();
         match call(engine, one).await {
-            Ok(answers) => conclude(engine, one, &answers).await,
+            Ok(answers) => conclude(engine, one, &answers, sent).await,
             Err(error) if error.is_transient() => {
                 let again = std::iter::once(settle).chain(left).collect();
                 return Err((error, again));
@@ -196,10 +199,11 @@ async fn send_singly(engine: &Engine, batch: Vec<Settle>) -> Result<(), (Error, 
 }
 
 /// What follows from the answers to a batch.
-async fn conclude(engine: &Engine, batch: &[Settle], answers: &[Settled]) {
+async fn conclude(engine: &Engine, batch: &[Settle], answers: &[Settled], sent: Instant) {
+    let took = sent.elapsed();
     forget_marks(engine, batch, answers).await;
     for (settle, answer) in batch.iter().zip(answers) {
-        settled(engine, settle, *answer).await;
+        settled(engine, settle, *answer, took).await;
     }
     engine
         .holdings()
@@ -265,7 +269,7 @@ async fn call(engine: &Engine, batch: &[Settle]) -> Result<Vec<Settled>> {
 }
 
 /// What follows from an answer.
-pub(crate) async fn settled(engine: &Engine, settle: &Settle, answer: Settled) {
+pub(crate) async fn settled(engine: &Engine, settle: &Settle, answer: Settled, took: Duration) {
     let run = &settle.run;
     let status = match answer {
         Settled::Done(State::Cancelled) => RunStatus::Cancelled,
@@ -275,6 +279,7 @@ pub(crate) async fn settled(engine: &Engine, settle: &Settle, answer: Settled) {
             RunStatus::Lost
         }
     };
+    settle_span::record(run, status, took);
     settle.report(engine, status);
 }
 

@@ -90,10 +90,11 @@ async fn give_up(engine: &Engine, batch: &[(RunContext, CancelReason)]) {
         .collect();
     if !settles.is_empty() {
         let settlements = settles.iter().map(Settle::settlement).collect();
+        let sent = Instant::now();
         match timeout(PATIENCE, engine.broker().settle(settlements)).await {
             Ok(Ok(answers)) => {
                 for (settle, answer) in settles.iter().zip(answers) {
-                    settled(engine, settle, answer).await;
+                    settled(engine, settle, answer, sent.elapsed()).await;
                 }
             }
             Ok(Err(error)) => {

@@ -5,7 +5,7 @@ mod layout;
 mod links;
 
 use crate::step::{Outcome, command, has_cargo};
-use crate::{behaviours, quotes, step};
+use crate::{behaviours, dashboards, quotes, step};
 
 type Step = (&'static str, fn() -> Outcome);
 
@@ -16,6 +16,8 @@ const STEPS: &[Step] = &[
     ("links of the documents", links::check),
     ("code that documents quote", quotes::check),
     ("behaviours named by tests", behaviours::check),
+    ("dashboards", dashboards::check),
+    ("types of the dashboards", dashboards::check_types),
     ("lints", lints),
     ("API documents", documents),
     ("advisories, licences, bans", deny),

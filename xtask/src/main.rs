@@ -1,4 +1,4 @@
-//! The developer's one entry point: `cargo xtask check | test | services | docs | figures | campaign`.
+//! The developer's one entry point: `cargo xtask check | test | guard | services | docs | figures | campaign`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,9 +8,12 @@
 mod behaviours;
 mod campaign;
 mod check;
+mod dashboards;
 mod deadline;
 mod figures;
+mod guard;
 mod interrupts;
+mod peers;
 mod quotes;
 mod services;
 mod sources;
@@ -39,12 +42,15 @@ enum Command {
         words: Vec<String>,
     },
     /// Every test: documents first, then the rest, so that the last lines are the summary. Starts the
-    /// Redis servers that tests need, and installs what is missing for that.
+    /// servers that tests need, and installs what is missing for that.
     Test(test::Test),
     /// Starts what `test` starts, prints the variables for a shell, and ends it at Ctrl-C.
     Services(services::Source),
-    /// Writes anew what documents take from the code: docs/behaviours.md, and quoted examples.
+    /// Writes anew what is made from something else: docs/behaviours.md, quoted examples, dashboards.
     Docs,
+    /// Counts the instructions of the hot paths, and compares them with the limits in loadtest/limits.toml.
+    /// Installs valgrind where it is missing.
+    Guard,
     /// Measures everything in docs/performance.md anew, in about ten minutes on an idle machine.
     Figures(figures::Figures),
     /// The long forms of the tests with real processes; writes a report to docs/reports.
@@ -56,7 +62,10 @@ fn main() -> ExitCode {
         Command::Check { words } => check::run(&words),
         Command::Test(test) => test.run(),
         Command::Services(source) => services::hold(&source),
-        Command::Docs => quotes::write().and_then(|()| behaviours::write_table()),
+        Command::Docs => quotes::write()
+            .and_then(|()| behaviours::write_table())
+            .and_then(|()| dashboards::write()),
+        Command::Guard => guard::run_all(),
         Command::Figures(figures) => figures.write(),
         Command::Campaign(campaign) => campaign.run(),
     };

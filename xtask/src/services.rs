@@ -1,17 +1,21 @@
-//! The servers that tests need, and the library that bends time: installed, started, handed to the
-//! tests, and ended.
+//! The servers that tests need, the programs that watch, and the library that bends time: installed,
+//! started, handed to the tests, and ended.
 
 mod cluster;
 mod export;
 mod faketime;
 mod install;
 mod leash;
+mod monitoring;
 mod ports;
 mod process;
 mod programs;
+mod rabbitmq;
+mod rotel;
 mod sentinel;
 mod servers;
 mod single;
+mod valgrind;
 
 use std::path::PathBuf;
 
@@ -20,10 +24,16 @@ use clap::Args;
 use crate::interrupts::Interrupts;
 use crate::step::Outcome;
 use cluster::Cluster;
+use rabbitmq::Rabbit;
 use sentinel::ReplicaSet;
 use servers::Servers;
 
 pub(crate) use leash::on_a_leash;
+pub(crate) use rotel::find_or_install as find_or_install_rotel;
+pub(crate) use valgrind::find_or_install as find_or_install_valgrind;
+
+/// Where tests find the collector.
+pub(crate) const ROTEL: &str = "TIDEMILL_TEST_ROTEL";
 
 /// Which programs are started.
 #[derive(Args)]
@@ -34,6 +44,12 @@ pub(crate) struct Source {
     /// The libfaketimeMT.so.1 of the tests in which clocks jump, instead of the one that is installed.
     #[arg(long, env = "LIBFAKETIME", value_name = "PATH")]
     libfaketime: Option<PathBuf>,
+    /// The rabbitmq-server to start, instead of the one that is installed.
+    #[arg(long, env = "RABBITMQ_SERVER", value_name = "PATH")]
+    rabbitmq_server: Option<PathBuf>,
+    /// The rotel-agent of the tests of traces, instead of the one that pip installs into target/tools.
+    #[arg(long, env = "ROTEL", value_name = "PATH")]
+    rotel: Option<PathBuf>,
 }
 
 /// Everything that runs for the tests. Dropping it ends every process and removes their files.
@@ -48,10 +64,14 @@ impl<'a> Services<'a> {
     pub(crate) fn start(source: &Source, interrupts: &'a Interrupts) -> Result<Self, Vec<String>> {
         let programs = programs::find_or_install(source.redis_server.as_deref())?;
         let faketime = faketime::find_or_install(source.libfaketime.as_deref())?;
+        let rabbit = Rabbit::find_or_install(source.rabbitmq_server.as_deref())?;
+        let watchers = monitoring::find_or_install()?;
+        let rotel = rotel::find_or_install(source.rotel.as_deref())?;
         interrupts.check()?;
         let server = programs.server.display().to_string();
         let mut servers = Servers::new(programs, interrupts)?;
         // What takes its time in one part goes on while the next one is started.
+        let node = servers.rabbitmq("rabbitmq", &rabbit)?;
         let single = single::start(&mut servers, "single", &single::APPENDING)?;
         let mut cluster = Cluster::start(&mut servers)?;
         let mut set = ReplicaSet::start(&mut servers)?;
@@ -59,8 +79,9 @@ impl<'a> Services<'a> {
         set.watch(&mut servers)?;
         set.wait(&mut servers)?;
         cluster.wait(&mut servers)?;
+        servers.wait_until("RabbitMQ answers", |_| Ok(rabbitmq::answers(node)))?;
         let redis = format!("redis://{}", addresses(&[single]));
-        let variables = vec![
+        let mut variables = vec![
             ("TIDEMILL_TEST_REDIS", redis.clone()),
             (
                 "TIDEMILL_TEST_REDIS_SENTINEL",
@@ -75,8 +96,18 @@ impl<'a> Services<'a> {
                 format!("redis+cluster://{}", addresses(cluster.nodes())),
             ),
             ("TIDEMILL_TEST_REDIS_SERVER", server),
+            (
+                "TIDEMILL_TEST_RABBITMQ",
+                format!("amqp://guest:guest@{}", addresses(&[node])),
+            ),
+            (
+                "TIDEMILL_TEST_RABBITMQ_SERVER",
+                rabbit.server.display().to_string(),
+            ),
             ("TIDEMILL_TEST_FAKETIME", faketime.display().to_string()),
+            (ROTEL, rotel.display().to_string()),
         ];
+        variables.extend(watchers);
         Ok(Self {
             servers,
             redis,
@@ -87,6 +118,13 @@ impl<'a> Services<'a> {
     /// The URL of the one server that is neither watched nor part of a Cluster.
     pub(crate) fn redis(&self) -> &str {
         &self.redis
+    }
+
+    /// The URL of the RabbitMQ.
+    pub(crate) fn rabbitmq(&self) -> &str {
+        let mut all = self.variables.iter();
+        let found = all.find(|(name, _)| *name == "TIDEMILL_TEST_RABBITMQ");
+        found.map_or("", |(_, url)| url)
     }
 
     /// What tests read from their environment.

@@ -11,8 +11,11 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-/// Every file with this extension, in the order of their paths; build output and dot folders left
-/// out.
+/// Folders of what is built or installed.
+const MADE: [&str; 3] = ["target", "node_modules", "venv"];
+
+/// Every file with this extension, in the order of their paths; what is built or installed and dot
+/// folders left out.
 pub(crate) fn with_extension(extension: &str) -> Result<Vec<Source>, Vec<String>> {
     let (root, mut found) = (root(), Vec::new());
     walk(&root, extension, &mut found)
@@ -33,7 +36,8 @@ fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) -> std::io::Re
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (name, path) = (entry.file_name(), entry.path());
-        let hidden = name.to_string_lossy().starts_with('.') || name == "target";
+        let hidden =
+            name.to_string_lossy().starts_with('.') || MADE.iter().any(|made| name == *made);
         if entry.file_type()?.is_dir() {
             if !hidden {
                 walk(&path, extension, found)?;

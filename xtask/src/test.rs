@@ -1,5 +1,6 @@
 //! Every test of the workspace, with the services that tests need.
 
+mod on_rabbitmq;
 mod on_redis;
 mod runner;
 
@@ -21,7 +22,7 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    /// Runs the examples in documents first, then the behaviours on Redis, and all tests last, so that
+    /// Runs the examples in documents first, then the behaviours on Redis and on RabbitMQ, and all tests last, so that
     /// the last lines are the runner's own summary.
     pub(crate) fn run(&self) -> Outcome {
         let interrupts = Interrupts::listen()?;
@@ -47,8 +48,20 @@ impl Test {
         let redis = (on_redis::STORE, services.redis().to_owned());
         let on_redis = run(&behaviours, &[redis]);
         interrupts.check()?;
-        // Whatever has failed on Redis, the others are run: who mends it wants to know all.
-        on_redis.and(run(&with_words(command, targets, &[]), &[]))
+        let operators = [
+            command,
+            &["--workspace"],
+            on_rabbitmq::TARGETS,
+            on_rabbitmq::MODULES,
+        ]
+        .concat();
+        let rabbitmq = (on_redis::STORE, services.rabbitmq().to_owned());
+        let on_rabbitmq = run(&operators, &[rabbitmq]);
+        interrupts.check()?;
+        // Whatever has failed on these, the others are run: who mends it wants to know all.
+        on_redis
+            .and(on_rabbitmq)
+            .and(run(&with_words(command, targets, &[]), &[]))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cases, one file per clause of the contract or per concern.
 
+pub(crate) mod adoptions;
 pub(crate) mod attempts;
 pub(crate) mod batches;
 pub(crate) mod changes;
@@ -19,6 +20,7 @@ pub(crate) mod operations;
 pub(crate) mod order;
 pub(crate) mod outcomes;
 pub(crate) mod presence;
+pub(crate) mod rarities;
 pub(crate) mod recovery;
 pub(crate) mod replays;
 pub(crate) mod retries;

@@ -117,4 +117,15 @@ pub fn check(name: &str, harness: &dyn Harness) {
     });
 }
 
+/// The same, unless the case is among these, each with the reason. Panics when one of them is no case.
+pub fn check_unless(name: &str, harness: &dyn Harness, except: &[(&str, &str)]) {
+    for (unknown, _) in except {
+        let is_known = CASES.iter().any(|case| case.name == *unknown);
+        assert!(is_known, "{unknown} is in the catalogue");
+    }
+    if !except.iter().any(|(excepted, _)| *excepted == name) {
+        check(name, harness);
+    }
+}
+
 crate::__cases! { table }

@@ -24,5 +24,5 @@ mod planning;
 mod scene;
 mod verdicts;
 
-pub use catalogue::{CASES, Case, Need, check, excluded};
+pub use catalogue::{CASES, Case, Need, check, check_unless, excluded};
 pub use harness::{Fixture, Harness, start};

@@ -200,6 +200,11 @@ macro_rules! __cases {
                 a_page_is_bounded_whatever_is_asked_for [Inspect];
                 a_filter_finds_what_it_says [Keys, Inspect];
             }
+            rarities {
+                a_page_ends_before_what_is_rare_is_found [Inspect];
+                a_page_among_many_holds_what_its_filter_says [Keys, Inspect];
+                a_change_of_many_goes_on_past_what_it_does_not_mean [Inspect];
+            }
             changes {
                 a_change_is_right_from_each_state_or_refused [Inspect];
                 a_change_of_an_unknown_task_is_not_found [Inspect];
@@ -229,6 +234,8 @@ macro_rules! __cases {
                 putting_a_schedule_makes_its_source_the_owner;
                 a_revision_grows_with_every_change_and_is_never_used_again;
                 the_version_grows_with_every_change;
+                changes_since_a_version_are_told;
+                too_many_changes_are_not_told;
                 a_change_takes_back_what_was_put_ahead;
                 a_new_revision_plans_the_same_instants_again;
                 removing_a_schedule_stops_it;
@@ -242,7 +249,8 @@ macro_rules! __cases {
                 one_producer_leads_at_a_time;
                 renewing_the_lead_keeps_its_epoch;
                 another_takes_over_when_the_lead_lapses;
-                a_lapsed_lead_that_nobody_took_keeps_its_epoch;
+                a_lapsed_lead_comes_back_with_a_new_epoch;
+                a_term_that_knows_of_more_batches_than_there_are_is_refused;
                 resigning_frees_the_lead_at_once;
                 shards_are_led_apart;
                 a_term_is_good_for_the_schedules_of_its_shard_alone;
@@ -276,6 +284,7 @@ macro_rules! __cases {
                 a_run_that_was_put_off_still_counts_as_the_earlier_one [Inspect];
                 a_late_fire_is_missed_although_a_newer_one_is_ready [Inspect];
                 a_late_fire_is_missed_beyond_the_catch_up_window [Inspect];
+                a_late_fire_is_counted_by_the_policy_of_its_schedule;
                 at_most_one_fire_waits_for_the_earlier_one [Renew];
                 a_fire_cancels_the_run_before_it [Renew];
                 a_fire_cancels_what_waits_before_it [Inspect];
@@ -317,6 +326,14 @@ macro_rules! __cases {
                 a_note_is_written_only_under_its_precondition;
                 a_note_is_forgotten_after_its_time;
                 notes_are_listed_by_name;
+            }
+            adoptions {
+                an_adopted_task_is_leased_by_its_worker [Renew, Inspect];
+                the_failure_of_an_adopted_task_is_kept_with_it [Inspect];
+                past_crashes_of_an_adopted_task_count;
+                a_taken_id_is_not_adopted;
+                a_full_and_paused_queue_adopts_all_the_same [Inspect];
+                a_task_with_a_key_is_not_adopted [Inspect];
             }
         }
     };

@@ -118,7 +118,7 @@ impl Scene {
     ) -> Vec<FireOutcome> {
         let size = fires.len();
         let outcomes = self.ledger.record_fires(term, fires).await;
-        let outcomes = outcomes.expect("record_fires answers");
+        let outcomes = outcomes.expect("record_fires answers").outcomes;
         assert_eq!(outcomes.len(), size, "one answer for each fire");
         outcomes
     }

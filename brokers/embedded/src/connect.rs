@@ -49,6 +49,8 @@ impl Site {
     fn open(&self, how: OpenFlags) -> Sql<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | how;
         let mut conn = Connection::open_with_flags(&self.path, flags)?;
+        #[cfg(test)]
+        crate::tests::statements::count(&mut conn, &self.path)?;
         wait_when_busy(&mut conn, self.options.busy_timeout)?;
         conn.set_prepared_statement_cache_capacity(256);
         write_ahead(&conn, self.options.busy_timeout)?;

@@ -16,6 +16,8 @@ mod reader;
 mod schema;
 mod stopwatch;
 mod store;
+#[cfg(test)]
+mod tests;
 mod waiting;
 mod write;
 mod writer;

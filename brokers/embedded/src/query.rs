@@ -16,7 +16,7 @@ pub(crate) use listing::{list, matching};
 pub(crate) use notes::{note, notes};
 pub(crate) use queues::{history, queues, stats};
 pub(crate) use record::{RawRecord, get};
-pub(crate) use schedules::{schedule, schedules, schedules_version};
+pub(crate) use schedules::{schedule, schedule_changes, schedules, schedules_version};
 
 use crate::code::{role_code, stream};
 use crate::fault::{Sql, nonsense};
@@ -86,19 +86,22 @@ pub(crate) fn log(
 
 /// The latest term of a shard, also when it is over.
 pub(crate) fn term(conn: &Connection, ns: i64, shard: u32) -> Sql<Option<Term>> {
-    let found: Option<(String, i64, i64)> = conn
-        .prepare_cached("SELECT holder, epoch, until FROM leader WHERE ns = ?1 AND shard = ?2")?
+    let found: Option<(String, i64, i64, i64)> = conn
+        .prepare_cached(
+            "SELECT holder, epoch, batches, until FROM leader WHERE ns = ?1 AND shard = ?2",
+        )?
         .query_row(params![ns, shard], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })
         .optional()?;
-    let Some((holder, epoch, until)) = found else {
+    let Some((holder, epoch, batches, until)) = found else {
         return Ok(None);
     };
     Ok(Some(Term {
         shard,
         holder: WorkerId::new(holder).map_err(|_| nonsense("leader"))?,
         epoch: epoch.unsigned_abs(),
+        batches: batches.unsigned_abs(),
         until: Timestamp::from_micros(until),
     }))
 }

@@ -9,7 +9,12 @@ use crate::fault::{Sql, fault};
 pub(crate) const APPLICATION_ID: i32 = 0x5449_4445;
 
 /// Steps from one version to the next: the step at index `n` makes version `n + 1`.
-const STEPS: [&str; 2] = [include_str!("schema/v1.sql"), include_str!("schema/v2.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema/v1.sql"),
+    include_str!("schema/v2.sql"),
+    include_str!("schema/v3.sql"),
+    include_str!("schema/v4.sql"),
+];
 
 /// The version that this build reads and writes.
 fn current() -> i32 {

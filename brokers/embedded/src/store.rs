@@ -1,5 +1,6 @@
 //! The store: callers on one side, three threads on the other.
 
+mod adoptions;
 mod broker;
 mod inspect;
 mod ledger;
@@ -8,10 +9,10 @@ mod undelivered;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tidemill_shared::{Clock, Connection, Error, ErrorKind, Namespace, Result};
+use tidemill_shared::{Clock, Connection, Error, ErrorKind, MissedFires, Namespace, Result};
 
 use crate::SqliteOptions;
 use crate::connect::Site;
@@ -66,6 +67,8 @@ struct Inner {
     writer: Writer,
     reader: Reader,
     waiting: Arc<Waiting>,
+    /// Fires that were late when a call of this handle promoted them.
+    missed: Arc<Mutex<MissedFires>>,
 }
 
 impl SqliteStore {
@@ -106,6 +109,7 @@ impl SqliteStore {
             writer,
             reader,
             waiting,
+            missed: Arc::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -1,5 +1,6 @@
 //! What happens inside a write transaction, one file for each concern.
 
+pub(crate) mod adopt;
 pub(crate) mod change;
 pub(crate) mod chunk;
 pub(crate) mod completion;

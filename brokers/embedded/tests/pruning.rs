@@ -72,7 +72,7 @@ async fn a_sweep_removes_every_row_that_has_outlived_its_use() {
         manual: false,
     };
     let answers = store.record_fires(term.as_ref(), vec![missed]).await;
-    assert_eq!(answers.unwrap(), [FireOutcome::Missed]);
+    assert_eq!(answers.unwrap().outcomes, [FireOutcome::Missed]);
 
     let tables = [
         "task",

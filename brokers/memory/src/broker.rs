@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tidemill_shared::{
     Admission, Broker, Capabilities, Demand, Envelope, Inspect, Lease, LeaseToken, QueueName,
-    QueueStats, Renewal, Result, Settled, Settlement, Swept,
+    QueueStats, Renewal, Result, Settled, Settlement, Swept, Vitals,
 };
 use tokio::sync::Notify;
 
@@ -97,6 +97,12 @@ impl Broker for MemoryStore {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+
+    fn vitals(&self) -> Vitals {
+        let mut vitals = Vitals::default();
+        vitals.missed_fires = self.space().lock().missed;
+        vitals
     }
 }
 

@@ -1,7 +1,7 @@
 //! Recording fires: the instant, its task and the cursor of its schedule in one step.
 
 use async_trait::async_trait;
-use tidemill_shared::ledger::{FireOutcome, FireRecord, Fires, PlannedFire, Term};
+use tidemill_shared::ledger::{FireOutcome, FireRecord, Fires, PlannedFire, Recorded, Term};
 use tidemill_shared::{Admission, Cursor, Page, Result, ScheduleId, Timestamp};
 
 use crate::enqueue::MAX_PAYLOAD;
@@ -17,11 +17,15 @@ impl State {
         term: Option<&Term>,
         planned: Vec<PlannedFire>,
         now: Timestamp,
-    ) -> Result<Vec<FireOutcome>> {
+    ) -> Result<Recorded> {
+        if planned.is_empty() {
+            return Ok(Recorded::nothing());
+        }
         for envelope in planned.iter().filter_map(|fire| fire.task.as_ref().ok()) {
             envelope.check(MAX_PAYLOAD)?;
         }
-        let term = term.filter(|term| self.leadership.is_current(term, now));
+        let batches = term.and_then(|term| self.leadership.count_batch(term, now));
+        let term = term.filter(|_| batches.is_some());
         let mut answers = Vec::with_capacity(planned.len());
         let mut enqueued = Vec::new();
         for fire in planned {
@@ -48,7 +52,10 @@ impl State {
                 *answer = fire.outcome;
             }
         }
-        Ok(answers)
+        Ok(Recorded {
+            outcomes: answers,
+            batches,
+        })
     }
 
     fn record_fire(&mut self, fire: PlannedFire, now: Timestamp) -> (FireOutcome, Option<Seq>) {
@@ -115,11 +122,7 @@ impl State {
 
 #[async_trait]
 impl Fires for MemoryStore {
-    async fn record_fires(
-        &self,
-        term: Option<&Term>,
-        fires: Vec<PlannedFire>,
-    ) -> Result<Vec<FireOutcome>> {
+    async fn record_fires(&self, term: Option<&Term>, fires: Vec<PlannedFire>) -> Result<Recorded> {
         self.step(|state, now| state.record_fires(term, fires, now))
     }
 

@@ -9,7 +9,8 @@ use tidemill_shared::{Result, Timestamp, WorkerId};
 
 use crate::store::MemoryStore;
 
-/// The latest term of each shard. It outlives its lease, so that the epoch never shrinks.
+/// The latest term of each shard. It outlives its lease, so that neither the epoch nor the count of
+/// batches ever shrinks.
 #[derive(Debug, Default)]
 pub(crate) struct LeadershipTable(BTreeMap<u32, Term>);
 
@@ -24,16 +25,17 @@ impl LeadershipTable {
         if let Some(led) = self.divided_otherwise(shard, now) {
             return Err(Shard::of_key(shard).divided_otherwise(led));
         }
-        let epoch = match self.0.get(&shard) {
-            None => 1,
-            Some(term) if term.holder == *holder => term.epoch,
-            Some(term) if term.until > now => return Ok(None),
-            Some(term) => term.epoch + 1,
+        let (epoch, batches) = match self.0.get(&shard) {
+            None => (1, 0),
+            Some(term) if term.until <= now => (term.epoch + 1, term.batches),
+            Some(term) if term.holder == *holder => (term.epoch, term.batches),
+            Some(_) => return Ok(None),
         };
         let term = Term {
             shard,
             holder: holder.clone(),
             epoch,
+            batches,
             until: now + ttl,
         };
         self.0.insert(shard, term.clone());
@@ -56,11 +58,20 @@ impl LeadershipTable {
         }
     }
 
-    /// Whether nobody has led the shard since this term, and nobody leads one of another division.
-    pub(crate) fn is_current(&self, term: &Term, now: Timestamp) -> bool {
-        let latest = self.0.get(&term.shard);
-        latest.is_some_and(|latest| latest.epoch == term.epoch && latest.holder == term.holder)
-            && self.divided_otherwise(term.shard, now).is_none()
+    /// Counts one more batch over the shard of a term, and says how many there are; `None` unless nobody
+    /// has led the shard since this term, nobody leads one of another division, and no batch that the
+    /// term knows of is missing.
+    pub(crate) fn count_batch(&mut self, term: &Term, now: Timestamp) -> Option<u64> {
+        if self.divided_otherwise(term.shard, now).is_some() {
+            return None;
+        }
+        let latest = self.0.get_mut(&term.shard)?;
+        let is_current = latest.epoch == term.epoch && latest.holder == term.holder;
+        if !is_current || latest.batches < term.batches {
+            return None;
+        }
+        latest.batches += 1;
+        Some(latest.batches)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemill_shared::State as TaskState;
-use tidemill_shared::{Demand, Lease, LeaseToken, Renewal, Timestamp};
+use tidemill_shared::{Demand, Lease, LeaseToken, Renewal, Timestamp, WorkerId};
 
 use crate::row::{Seq, TaskRow};
 use crate::state::State;
@@ -25,30 +25,36 @@ impl State {
                 let Some((_, _, seq)) = queue.ready.first().copied() else {
                     break;
                 };
-                leases.push(self.grant(seq, demand, now));
+                leases.push(self.grant(seq, &demand.worker, demand.ttl, now));
             }
         }
         leases
     }
 
-    fn grant(&mut self, seq: Seq, demand: &Demand, now: Timestamp) -> Lease {
+    pub(crate) fn grant(
+        &mut self,
+        seq: Seq,
+        worker: &WorkerId,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Lease {
         self.alter(seq, |row| {
             let record = &mut row.record;
             row.fence += 1;
-            row.lease_expires_at = now + demand.ttl;
+            row.lease_expires_at = now + ttl;
             record.state = TaskState::Active;
             record.attempt = record
                 .failures
                 .saturating_add(record.crashes)
                 .saturating_add(1);
-            record.worker = Some(demand.worker.clone());
+            record.worker = Some(worker.clone());
             record.started_at = Some(now);
             record.progress = None;
             Lease {
                 token: LeaseToken {
                     task: record.envelope.id.clone(),
                     queue: record.envelope.queue.clone(),
-                    worker: demand.worker.clone(),
+                    worker: worker.clone(),
                     fence: row.fence,
                     locator: seq,
                 },

@@ -10,6 +10,7 @@
 //! Envelopes are kept as values, not as bytes; so nothing in here can be undecodable, and
 //! [`BuryReason::Undecodable`](tidemill_shared::BuryReason::Undecodable) never comes from this store.
 
+mod adoptions;
 mod broker;
 mod change;
 mod completions;

@@ -1,6 +1,6 @@
 //! Walks over tasks, newest first, in steps that hold the lock for a short time only.
 
-use tidemill_shared::{Bulk, Change, Changed, Cursor, TaskFilter, TaskRecord, Timestamp};
+use tidemill_shared::{Bulk, Change, Changed, Cursor, MAX_LOOK, TaskFilter, TaskRecord, Timestamp};
 
 use crate::row::Seq;
 use crate::state::State;
@@ -13,9 +13,11 @@ const STEP: usize = 1_024;
 pub(crate) struct Walk {
     /// Tasks admitted before this one are still to be looked at.
     before: Option<Seq>,
+    /// How many it may still look at.
+    left: usize,
     /// What was found.
     pub(crate) found: Vec<TaskRecord>,
-    /// Where the next page starts; known once the page is full.
+    /// Where the next page starts; known once the page is full, or enough was looked at.
     pub(crate) next: Option<Cursor>,
 }
 
@@ -23,6 +25,7 @@ impl Walk {
     pub(crate) fn new(cursor: Option<Cursor>) -> Self {
         Self {
             before: Some(cursor.map_or(Seq::MAX, |cursor| cursor.0)),
+            left: MAX_LOOK,
             found: Vec::new(),
             next: None,
         }
@@ -37,6 +40,11 @@ impl State {
         };
         let mut last = None;
         for seq in self.older(before, filter).take(STEP) {
+            if walk.left == 0 {
+                walk.next = last.or(walk.before).map(Cursor);
+                return true;
+            }
+            walk.left -= 1;
             last = Some(seq);
             let Some(row) = self
                 .tasks

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tidemill_shared::{
     Attempt, Bulk, Change, Changed, Cursor, Error, ErrorKind, HistoryPoint, Inspect, LeaseToken,
-    Page, Payload, QueueName, Removed, Result, TaskFilter, TaskId, TaskRecord, Timestamp,
+    MAX_LOOK, Page, Payload, QueueName, Removed, Result, TaskFilter, TaskId, TaskRecord, Timestamp,
 };
 
 use crate::listing::Walk;
@@ -53,7 +53,9 @@ impl Inspect for MemoryStore {
         cursor: Option<Cursor>,
         budget: usize,
     ) -> Result<Bulk> {
-        Ok(self.step(|state, now| state.change_many(filter, change, cursor, budget.max(1), now)))
+        Ok(self.step(|state, now| {
+            state.change_many(filter, change, cursor, budget.clamp(1, MAX_LOOK), now)
+        }))
     }
 
     async fn report(&self, token: &LeaseToken, progress: &Payload) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What is due becomes ready; fires pass the gate on the way.
 
 use tidemill_shared::ledger::FireOutcome;
+use tidemill_shared::schedule::Misfire;
 use tidemill_shared::{Gate, Siblings as GateView, Timestamp, gate};
 
 use crate::row::{Passage, Seq};
@@ -13,6 +14,8 @@ pub(crate) enum Promotion {
     Promoted,
     /// It was a fire that is not to run; it is gone.
     TurnedAway,
+    /// The same, because it is late, under this policy.
+    Missed(Misfire),
     /// It is a fire that waits for an earlier task to end.
     Held,
 }
@@ -38,6 +41,10 @@ impl State {
             match self.promote_one(seq, now) {
                 Promotion::Promoted => tally.promoted += 1,
                 Promotion::TurnedAway => tally.skipped += 1,
+                Promotion::Missed(policy) => {
+                    tally.skipped += 1;
+                    self.missed.add(policy);
+                }
                 Promotion::Held => {}
             }
         }
@@ -73,7 +80,12 @@ impl State {
                 Promotion::Held
             }
             Gate::Skip(reason) => self.turn_away(seq, FireOutcome::Skipped, reason),
-            Gate::Miss(reason) => self.turn_away(seq, FireOutcome::Missed, reason),
+            Gate::Miss(reason) => {
+                let origin = self.tasks.get(&seq).and_then(|row| row.origin());
+                let policy = origin.map_or_else(Misfire::default, |origin| origin.misfire);
+                self.turn_away(seq, FireOutcome::Missed, reason);
+                Promotion::Missed(policy)
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! Definitions of schedules: the table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use tidemill_shared::ledger::{PlannedFire, ScheduleRecord};
+use tidemill_shared::ledger::{CHANGES_KEPT, PlannedFire, ScheduleChanges, ScheduleRecord};
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{Cursor, Page, ScheduleId, Timestamp};
 
@@ -15,11 +15,42 @@ pub(crate) struct ScheduleTable {
     /// The last revision of each schedule that was removed: none is ever used again.
     retired: HashMap<ScheduleId, u64>,
     version: u64,
+    /// What the last changes were of; the last made `version`.
+    changes: VecDeque<ScheduleId>,
 }
 
 impl ScheduleTable {
     pub(crate) const fn version(&self) -> u64 {
         self.version
+    }
+
+    /// A new version, by a change of this schedule.
+    fn changed(&mut self, id: &ScheduleId) {
+        self.version += 1;
+        self.changes.push_back(id.clone());
+        if self.changes.len() > CHANGES_KEPT {
+            self.changes.pop_front();
+        }
+    }
+
+    /// What has changed since a version, if that is known.
+    pub(crate) fn changes(&self, since: u64, limit: usize) -> Option<ScheduleChanges> {
+        let behind = usize::try_from(self.version.checked_sub(since)?).ok()?;
+        let first = self.changes.len().checked_sub(behind)?;
+        let rest = self.changes.range(first..);
+        let told = behind.min(limit);
+        let ids: BTreeSet<_> = rest.take(told).collect();
+        let (known, removed): (Vec<_>, Vec<_>) =
+            ids.into_iter().partition(|id| self.rows.contains_key(*id));
+        Some(ScheduleChanges {
+            changed: known
+                .into_iter()
+                .filter_map(|id| self.get(id).cloned())
+                .collect(),
+            removed: removed.into_iter().cloned().collect(),
+            until: since + told as u64,
+            more: told < behind,
+        })
     }
 
     pub(crate) fn get(&self, id: &ScheduleId) -> Option<&ScheduleRecord> {
@@ -49,16 +80,16 @@ impl ScheduleTable {
             fire_count: 0,
         };
         self.order.insert(self.next, id.clone());
+        self.changed(&id);
         self.rows.insert(id, (self.next, record));
         self.next += 1;
-        self.version += 1;
     }
 
     pub(crate) fn remove(&mut self, id: &ScheduleId) {
         if let Some((number, record)) = self.rows.remove(id) {
             self.order.remove(&number);
             self.retired.insert(id.clone(), record.revision + 1);
-            self.version += 1;
+            self.changed(id);
         }
     }
 
@@ -81,7 +112,7 @@ impl ScheduleTable {
     pub(crate) fn touch(&mut self, id: &ScheduleId, change: impl FnOnce(&mut ScheduleRecord)) {
         if let Some((_, record)) = self.rows.get_mut(id) {
             change(record);
-            self.version += 1;
+            self.changed(id);
         }
     }
 

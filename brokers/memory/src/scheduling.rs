@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use tidemill_shared::ledger::{Applied, FireOutcome, ScheduleRecord, Schedules};
+use tidemill_shared::ledger::{Applied, FireOutcome, ScheduleChanges, ScheduleRecord, Schedules};
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{Cursor, Error, ErrorKind, Page, Result, ScheduleId, Timestamp};
 
@@ -211,5 +211,10 @@ impl Schedules for MemoryStore {
 
     async fn schedules_version(&self) -> Result<u64> {
         Ok(self.step(|state, _| state.schedules.version()))
+    }
+
+    async fn schedule_changes(&self, since: u64, limit: usize) -> Result<Option<ScheduleChanges>> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        Ok(self.step(|state, _| state.schedules.changes(since, limit)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tidemill_shared::{Envelope, Key, Kind, QueueName, ScheduleId, TaskId, Timestamp};
+use tidemill_shared::{Envelope, Key, Kind, MissedFires, QueueName, ScheduleId, TaskId, Timestamp};
 
 use crate::completions::CompletionTable;
 use crate::fires::FireTable;
@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) presence: PresenceTable,
     pub(crate) leadership: LeadershipTable,
     pub(crate) notes: NoteTable,
+    /// Fires that were late when they were promoted.
+    pub(crate) missed: MissedFires,
 }
 
 impl State {

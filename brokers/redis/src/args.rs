@@ -74,13 +74,28 @@ pub(crate) fn proof(token: &LeaseToken) -> String {
     format!("{seq} {} {}", token.fence, token.worker)
 }
 
-/// The locator of a lease: the seq of its task, and whether this is the first run of a task that leaves
-/// nothing behind, so that the quick script can settle it.
-pub(crate) const fn locator(seq: u64, is_plain: bool) -> u64 {
-    seq.saturating_mul(2) + is_plain as u64
+/// Which script can end a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Run {
+    /// The thorough one.
+    Any,
+    /// The quick one for the first run of a task that leaves nothing behind.
+    Plain,
+    /// The quick one for the first run of a fire that leaves nothing behind but its record.
+    Fire,
+}
+
+/// The locator of a lease: the seq of its task, and which script can end its run.
+pub(crate) const fn locator(seq: u64, run: Run) -> u64 {
+    seq.saturating_mul(4) + run as u64
 }
 
 /// What a locator says.
-pub(crate) const fn place_of(token: &LeaseToken) -> (u64, bool) {
-    (token.locator / 2, token.locator % 2 == 1)
+pub(crate) const fn place_of(token: &LeaseToken) -> (u64, Run) {
+    let run = match token.locator % 4 {
+        1 => Run::Plain,
+        2 => Run::Fire,
+        _ => Run::Any,
+    };
+    (token.locator / 4, run)
 }

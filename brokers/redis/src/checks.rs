@@ -19,17 +19,22 @@ use report::Report;
 ///
 /// [`Invalid`](ErrorKind::Invalid) for a server that throws keys away when it is full.
 pub(crate) async fn examine(link: &Link) -> Result<Vec<String>> {
-    permissions::examine(link).await?;
-    let report = Report::fetch(link).await;
+    let (allowed, report, skew) = tokio::join!(
+        permissions::examine(link),
+        Report::fetch(link),
+        clock::skew(link)
+    );
+    allowed?;
     let mut findings = Vec::new();
     findings.extend(report.unreadable());
     findings.extend(
         memory::eviction(&report)
             .map_err(|message| Error::new(ErrorKind::Invalid, "connect", message))?,
     );
+    findings.extend(memory::fullness(&report));
     findings.extend(persistence::weaknesses(&report));
     findings.extend(replicas(&report, link.options().durability));
-    findings.extend(clock::skew(link).await?);
+    findings.extend(skew?);
     for finding in &findings {
         tracing::warn!(finding, "redis is not set up as it should be");
     }

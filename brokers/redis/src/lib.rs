@@ -5,6 +5,7 @@ mod checks;
 mod head;
 mod link;
 mod options;
+mod packed;
 mod reply;
 mod script_set;
 mod server_clock;

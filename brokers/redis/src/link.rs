@@ -59,6 +59,13 @@ pub(crate) struct Link {
     _tasks: JoinSet<()>,
 }
 
+/// What a transaction answered.
+#[derive(Debug)]
+pub(crate) struct Transacted {
+    pub(crate) of_commands: Vec<Value>,
+    pub(crate) of_scripts: Vec<Value>,
+}
+
 impl Link {
     /// Begins to look for the master of the slot of `key`.
     pub(crate) fn begin(options: RedisOptions, key: &str) -> Self {
@@ -108,29 +115,34 @@ impl Link {
         self.repeat(operation, &request, Some(script)).await
     }
 
-    /// Runs commands and then scripts in one transaction, durably, and answers what each script answered.
+    /// Runs commands and then scripts in one transaction, durably.
     pub(crate) async fn transact(
         &self,
         operation: &'static str,
         commands: Vec<Cmd>,
         invocations: Vec<Invocation<'_>>,
-    ) -> Result<Vec<Value>> {
+    ) -> Result<Transacted> {
+        let first = commands.len();
         let last = invocations.iter().map(|one| one.command().clone());
         let request = Request::transaction(commands, last.collect(), self.options.durability);
-        let Value::Array(mut answers) = self.repeat(operation, &request, None).await? else {
+        let Value::Array(mut of_commands) = self.repeat(operation, &request, None).await? else {
             return Err(Error::new(
                 ErrorKind::Internal,
                 operation,
                 "redis answered a transaction with something else than a list",
             ));
         };
+        let mut of_scripts = of_commands.split_off(first.min(of_commands.len()));
         // A script that the server did not know is run now; the others have been.
-        for (answer, invocation) in answers.iter_mut().zip(invocations) {
+        for (answer, invocation) in of_scripts.iter_mut().zip(invocations) {
             if matches!(answer, Value::ServerError(_)) {
                 *answer = self.invoke_durably(operation, invocation).await?;
             }
         }
-        Ok(answers)
+        Ok(Transacted {
+            of_commands,
+            of_scripts,
+        })
     }
 
     /// Runs a transaction of nothing, to see whether the user may.

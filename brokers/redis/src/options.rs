@@ -1,9 +1,6 @@
 //! Where Redis is, who may speak to it, and how patient a call is.
 
-mod address;
 mod durability;
-mod percent;
-mod secret;
 mod settings;
 mod tls;
 mod topology;
@@ -12,10 +9,9 @@ mod url;
 use std::time::Duration;
 
 use tidemill_shared::Result;
+pub(crate) use tidemill_shared::{Address, Secret};
 
-pub(crate) use address::Address;
 pub use durability::Durability;
-pub(crate) use secret::Secret;
 pub(crate) use tls::{TlsOptions, Verification};
 pub(crate) use topology::Topology;
 

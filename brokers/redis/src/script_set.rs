@@ -28,6 +28,29 @@ macro_rules! plain_script {
     };
 }
 
+/// A quick script that takes tasks in.
+macro_rules! arrival_script {
+    ($name:literal) => {
+        Script::new(concat!(
+            include_str!("scripts/lib/arrival.lua"),
+            include_str!(concat!("scripts/", $name, ".lua"))
+        ))
+    };
+}
+
+/// A script that ends first runs, of which each takes so many arguments.
+macro_rules! first_run_script {
+    ($name:literal, $stride:literal) => {
+        Script::new(concat!(
+            "local STRIDE = ",
+            $stride,
+            "\n",
+            include_str!("scripts/lib/first_run.lua"),
+            include_str!(concat!("scripts/", $name, ".lua"))
+        ))
+    };
+}
+
 /// A script of the library `task`, which needs the others around it.
 macro_rules! task_script {
     ($name:literal $(, $more:literal)*) => {
@@ -42,10 +65,13 @@ pub(crate) struct Scripts {
     pub(crate) enqueue_plain: Script,
     pub(crate) enqueue_later: Script,
     pub(crate) enqueue: Script,
+    pub(crate) amend: Script,
+    pub(crate) adopt: Script,
     pub(crate) lease_plain: Script,
     pub(crate) lease: Script,
     pub(crate) renew: Script,
     pub(crate) settle_plain: Script,
+    pub(crate) settle_fires: Script,
     pub(crate) settle: Script,
     pub(crate) sweep: Script,
     pub(crate) stats: Script,
@@ -65,6 +91,7 @@ pub(crate) struct Scripts {
     pub(crate) schedule: Script,
     pub(crate) apply_schedules: Script,
     pub(crate) list_schedules: Script,
+    pub(crate) changed_schedules: Script,
     pub(crate) record_fires: Script,
     pub(crate) record_fires_ahead: Script,
     pub(crate) list_fires: Script,
@@ -73,13 +100,16 @@ pub(crate) struct Scripts {
 /// The scripts, put together and hashed once.
 pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     permissions: plain_script!("permissions"),
-    enqueue_plain: plain_script!("enqueue_plain"),
-    enqueue_later: plain_script!("enqueue_later"),
+    enqueue_plain: arrival_script!("enqueue_plain"),
+    enqueue_later: arrival_script!("enqueue_later"),
     enqueue: task_script!("enqueue", "admit"),
+    amend: plain_script!("amend"),
+    adopt: task_script!("adopt"),
     lease_plain: plain_script!("lease_plain"),
     lease: task_script!("lease"),
     renew: task_script!("renew"),
-    settle_plain: plain_script!("settle_plain"),
+    settle_plain: first_run_script!("settle_plain", 2),
+    settle_fires: first_run_script!("settle_fires", 3),
     settle: task_script!("settle"),
     sweep: task_script!("sweep", "memo", "types", "counters", "orphans", "repair"),
     stats: task_script!("stats"),
@@ -99,8 +129,9 @@ pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     schedule: task_script!("schedule", "schedule"),
     apply_schedules: task_script!("apply_schedules", "schedule"),
     list_schedules: task_script!("list_schedules", "schedule"),
+    changed_schedules: task_script!("changed_schedules", "schedule"),
     record_fires: task_script!("record_fires", "admit", "schedule"),
-    record_fires_ahead: plain_script!("record_fires_ahead"),
+    record_fires_ahead: arrival_script!("record_fires_ahead"),
     list_fires: task_script!("list_fires", "schedule"),
 });
 

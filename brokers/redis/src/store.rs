@@ -8,13 +8,15 @@ mod ledger;
 mod opening;
 mod record;
 mod settle;
+mod upkeep;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use futures::future::try_join_all;
 use redis::Value;
-use tidemill_shared::{Clock, Connection, Namespace, Result};
+use tidemill_shared::{Clock, Connection, ErrorKind, MissedFires, Namespace, Result};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +24,7 @@ use crate::args::Args;
 use crate::link::{Invocation, Link, Script};
 use crate::script_set::SCRIPTS;
 use crate::waiting::Waiting;
+use upkeep::Upkeep;
 
 /// A broker and a ledger in Redis: one server, a replica set behind Sentinel, or a Cluster. Cheap to
 /// clone; all clones share their connections.
@@ -40,6 +43,7 @@ struct Inner {
     prefix: String,
     keys: [Vec<u8>; 2],
     tasks_key: String,
+    states_key: String,
     clock: Arc<dyn Clock>,
     waiting: Waiting,
     /// What goes on beside the calls: waiting for wake-ups, and putting back what nobody received.
@@ -47,6 +51,11 @@ struct Inner {
     ended: CancellationToken,
     /// What `born` was when it was last read; 0 before that.
     known_birth: AtomicU64,
+    /// The last number of an admission that is known.
+    last_seq: AtomicU64,
+    upkeep: Upkeep,
+    /// Fires that were late when a call of this process promoted them.
+    missed: Mutex<MissedFires>,
     findings: Vec<String>,
 }
 
@@ -55,14 +64,17 @@ impl RedisStore {
     /// of a batch that several scripts take in.
     async fn load_scripts_of_enqueue(&self) -> Result<()> {
         let scripts = &*SCRIPTS;
-        for script in [
+        let scripts = [
             &scripts.enqueue_plain,
             &scripts.enqueue_later,
             &scripts.enqueue,
-        ] {
-            self.inner.link.command("open", &script.load()).await?;
-        }
-        Ok(())
+            &scripts.amend,
+        ];
+        let loads = scripts.map(Script::load);
+        let loads = loads
+            .iter()
+            .map(|load| self.inner.link.command("open", load));
+        try_join_all(loads).await.map(drop)
     }
 
     /// This store as producers and workers take it: broker, ledger and clock.
@@ -104,7 +116,7 @@ impl RedisStore {
         args: &Args,
     ) -> Result<Value> {
         let invocation = self.invocation(script, args);
-        self.inner.link.invoke(operation, &invocation).await
+        self.noted(self.inner.link.invoke(operation, &invocation).await)
     }
 
     /// Runs a script whose effect an answer promises: durably, at the level that the options say.
@@ -115,7 +127,17 @@ impl RedisStore {
         args: Args,
     ) -> Result<Value> {
         let invocation = self.invocation(script, &args);
-        self.inner.link.invoke_durably(operation, invocation).await
+        self.noted(self.inner.link.invoke_durably(operation, invocation).await)
+    }
+
+    /// Lets the next sweep look everywhere, if a call has met what Tidemill does not write.
+    pub(super) fn noted<T>(&self, answer: Result<T>) -> Result<T> {
+        if let Err(error) = &answer
+            && error.kind() == ErrorKind::Corrupt
+        {
+            self.inner.upkeep.suspect();
+        }
+        answer
     }
 
     /// The call of a script on this namespace.
@@ -132,30 +154,57 @@ impl RedisStore {
     /// When the namespace was made, which tells one life of its data from the next. Made now, if it is not
     /// there. That it is another than before is said aloud, also when another process has made it.
     async fn born(&self) -> Result<u64> {
-        let question = |name: &str| {
-            let mut command = redis::cmd(name);
-            command.arg(self.key("meta")).arg("born");
-            command
-        };
         // Asked first: a full server refuses every write, also one that changes nothing; workers must come
         // up there, and sweep, to make room.
-        let mut answer = self.inner.link.command("open", &question("HGET")).await?;
-        if answer == Value::Nil {
-            let mut command = question("HSETNX");
+        let mut origin = self.origin().await?;
+        if origin.0.is_none() {
+            let mut command = redis::cmd("HSETNX");
+            command.arg(self.key("meta")).arg("born");
             command.arg(self.inner.clock.now().as_micros());
             self.inner.link.command("open", &command).await?;
             self.number_anew().await?;
-            answer = self.inner.link.command("open", &question("HGET")).await?;
+            origin = self.origin().await?;
         }
-        let born = crate::reply::number("open", answer)?.unsigned_abs();
+        let (born, last_seq) = (origin.0.unwrap_or_default(), origin.1.unwrap_or_default());
         let known = self.inner.known_birth.swap(born, Ordering::Relaxed);
+        if known != born {
+            self.inner.last_seq.store(last_seq, Ordering::Relaxed);
+        }
         if known != 0 && known != born {
-            tracing::error!(
-                namespace = %self.inner.namespace,
-                "redis has lost the data of this namespace; schedules of files are applied again, tasks are gone"
-            );
+            self.tell_loss().await?;
         }
         Ok(born)
+    }
+
+    /// Says what is lost, as far as it shows: a store that is empty has lost everything, and one that is not may
+    /// have been filled again since.
+    async fn tell_loss(&self) -> Result<()> {
+        let mut command = redis::cmd("HLEN");
+        command.arg(&self.inner.tasks_key);
+        let answer = self.inner.link.command("open", &command).await?;
+        let namespace = &self.inner.namespace;
+        match crate::reply::number("open", answer)? {
+            0 => tracing::error!(
+                %namespace,
+                "redis has lost the data of this namespace; schedules of files are applied again, tasks are gone"
+            ),
+            tasks => tracing::error!(
+                %namespace,
+                tasks,
+                "redis has lost the data of this namespace, or its key meta alone was deleted; so many tasks are \
+                 there by now, and schedules of files are applied again"
+            ),
+        }
+        Ok(())
+    }
+
+    /// When the namespace was made, and the last number of an admission, as far as they are there.
+    async fn origin(&self) -> Result<(Option<u64>, Option<u64>)> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.key("meta")).arg("born").arg("seq");
+        let answer = self.inner.link.command("open", &command).await?;
+        let mut answer = crate::reply::Reply::list("open", answer)?;
+        Ok((answer.maybe_number()?, answer.maybe_number()?))
     }
 
     /// Lets the numbers of admissions go on beyond all that were ever given, should `meta` alone have been

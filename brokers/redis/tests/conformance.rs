@@ -2,6 +2,8 @@
 
 #[path = "harness/redis.rs"]
 mod harness;
+#[path = "harness/trusting.rs"]
+mod trusting;
 
 use harness::Redis;
 use tidemill_conformance::{Harness, excluded};
@@ -10,6 +12,10 @@ const SINGLE: Redis = Redis("TIDEMILL_TEST_REDIS");
 
 mod redis {
     tidemill_conformance::conformance!(super::SINGLE);
+}
+
+mod redis_new_ids {
+    tidemill_conformance::conformance!(crate::trusting::Trusting(super::SINGLE));
 }
 
 mod redis_sentinel {

@@ -4,42 +4,25 @@
 
 #[path = "harness/redis.rs"]
 mod harness;
+#[path = "harness/log.rs"]
+mod log;
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
-use harness::Redis;
+use harness::{Redis, Space};
+use log::Log;
 use tidemill_conformance::Fixture;
-use tidemill_shared::Connection;
-use tracing_subscriber::fmt::MakeWriter;
+use tidemill_shared::{Connection, Envelope, Kind, Payload, TaskId};
 
-/// Collects what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn errors(log: &Log) -> usize {
+    log.text().matches("ERROR").count()
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl Log {
-    fn errors(&self) -> usize {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.matches("ERROR").count()
-    }
+fn delete_meta(space: &Space) {
+    let client = redis::Client::open(space.url()).unwrap();
+    let mut raw = client.get_connection().unwrap();
+    let meta = format!("tidemill:{{{}}}:meta", space.namespace());
+    redis::cmd("DEL").arg(meta).exec(&mut raw).unwrap();
+    // The time of the tests stands still, and a namespace is known by when it was made.
+    space.clock().advance(std::time::Duration::from_millis(1));
 }
 
 async fn sweep(connection: &Connection) {
@@ -49,35 +32,47 @@ async fn sweep(connection: &Connection) {
 /// Behaviour 56.
 #[tokio::test]
 async fn a_loss_is_said_once_by_each_process_that_knew_the_data() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::ERROR)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::of(tracing::Level::ERROR);
     let space = Redis("TIDEMILL_TEST_REDIS").space().await;
     let first = space.connection();
     let second = space.another_process().await.unwrap();
     sweep(&first).await;
     sweep(&second).await;
-    assert_eq!(log.errors(), 0);
+    assert_eq!(errors(&log), 0);
 
-    let client = redis::Client::open(space.url()).unwrap();
-    let mut raw = client.get_connection().unwrap();
-    let meta = format!("tidemill:{{{}}}:meta", space.namespace());
-    redis::cmd("DEL").arg(meta).exec(&mut raw).unwrap();
-    // The time of the tests stands still, and a namespace is known by when it was made.
-    space.clock().advance(std::time::Duration::from_millis(1));
+    delete_meta(&space);
 
     // Whoever comes new finds nothing to have been lost, and leaves no sign that anything was.
     let third = space.another_process().await.unwrap();
     sweep(&third).await;
-    assert_eq!(log.errors(), 0);
+    assert_eq!(errors(&log), 0);
     for _ in 0..2 {
         sweep(&second).await;
-        assert_eq!(log.errors(), 1);
+        assert_eq!(errors(&log), 1);
     }
     sweep(&first).await;
-    assert_eq!(log.errors(), 2);
+    assert_eq!(errors(&log), 2);
+}
+
+/// F24. Nothing is said to be gone that is there.
+#[tokio::test]
+async fn the_loss_of_meta_alone_is_told_from_the_loss_of_everything() {
+    let (log, _guard) = Log::of(tracing::Level::ERROR);
+    let space = Redis("TIDEMILL_TEST_REDIS").space().await;
+    let first = space.connection();
+    let second = space.another_process().await.unwrap();
+    let now = first.clock.now();
+    let kind = Kind::new("echo").unwrap();
+    let payload = Payload::json(&1).unwrap();
+    let task = Envelope::new(TaskId::generate(now), kind, payload, now);
+    drop(first.broker.enqueue(vec![task]).await.unwrap());
+    sweep(&second).await;
+    delete_meta(&space);
+    sweep(&second).await;
+    sweep(&first).await;
+    let text = log.text();
+    assert_eq!(errors(&log), 2, "{text}");
+    assert_eq!(text.matches("tasks=1").count(), 2, "{text}");
+    let stats = first.broker.stats(&[]).await.unwrap();
+    assert_eq!(stats.iter().map(|queue| queue.pending).sum::<u64>(), 1);
 }

@@ -4,14 +4,23 @@
 mod harness;
 #[path = "../../memory/tests/harness/memory.rs"]
 mod oracle;
+#[path = "harness/trusting.rs"]
+mod trusting;
 
 use harness::Redis;
 use oracle::Memory;
 use tidemill_conformance::model;
+use trusting::Trusting;
 
 #[test]
 fn random_operations_are_answered_as_in_memory() {
     model::run(&Redis("TIDEMILL_TEST_REDIS"), &Memory);
+}
+
+/// New ids are taken in without a look at them.
+#[test]
+fn random_operations_on_new_ids_are_answered_as_in_memory() {
+    model::run(&Trusting(Redis("TIDEMILL_TEST_REDIS")), &Memory);
 }
 
 /// The scripts are the same as on one server; what differs is the way to them.

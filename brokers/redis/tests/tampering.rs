@@ -141,6 +141,20 @@ async fn a_removed_queue_leaves_no_key() {
     assert_eq!(scene.keys(), before);
 }
 
+/// F24. A process that comes when everybody else is gone mends the first key that it reads, too.
+#[tokio::test]
+async fn a_store_with_a_meta_key_of_a_wrong_type_can_be_opened() {
+    let mut scene = Scene::new().await;
+    scene.admit(&["a"]).await;
+    scene.tamper("SET", "meta", &["junk"]);
+    scene.space.reopen().await.unwrap();
+    assert!(scene.keys().contains(&"wrong-type:meta".to_owned()));
+    scene.admit(&["b"]).await;
+    let mut done = scene.work_off().await;
+    done.sort();
+    assert_eq!(done, ["a", "b"]);
+}
+
 /// F24. Keys of a wrong type are moved out of the way, and work goes on.
 #[tokio::test]
 async fn a_key_of_a_wrong_type_is_moved_out_of_the_way() {

@@ -28,10 +28,7 @@ pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<(), Pr
     let filter = args.filter.filter(context);
     let mut cursor = args.page.start();
     loop {
-        let page = context
-            .inspect()?
-            .list(&filter, cursor, args.page.size())
-            .await?;
+        let page = args.page.read(context, &filter, cursor).await?;
         let mut rows = Rows::new(&COLUMNS);
         let meant = |task: &&TaskRecord| args.filter.is_meant(task);
         for task in page.items.iter().filter(meant) {

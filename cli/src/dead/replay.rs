@@ -1,17 +1,20 @@
 //! `tidemill dead replay`, and what follows it: `replays`, `resume`, `undo`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::Value;
 use tidemill::{Change, ErrorKind, NoteName, QueueName, check_json};
-use tidemill_control::{How, ReplayBatch, ReplayOrder, Replays};
+use tidemill_control::{How, ReplayBatch, ReplayOrder, ReplayStatus};
+
+use super::desk::Desk;
 
 use super::{DeadSelectArgs, change};
 use crate::audit;
 use crate::context::Context;
-use crate::output::{Format, OutputArgs, Rows, counted, instant, or_dash};
+use crate::output::{self, Format, OutputArgs, Rows, counted, instant, or_dash};
 use crate::problem::Problem;
+use crate::progress::Progress;
 use crate::selection::require_choice;
 use crate::signals::{Signals, Stop};
 use crate::values;
@@ -42,6 +45,27 @@ pub(crate) struct ReplayArgs {
     delay: Option<std::time::Duration>,
 }
 
+/// A replay that is there, and why it is changed.
+#[derive(Args, Debug)]
+pub(crate) struct OneArgs {
+    /// The replay's id
+    #[arg(value_name = "ID")]
+    id: NoteName,
+    #[command(flatten)]
+    reason: audit::ReasonArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl OneArgs {
+    /// Who can change it; an error when there is no such replay.
+    async fn desk(&self, context: &Context) -> Result<Desk, Problem> {
+        let replays = Desk::of(context);
+        known(&replays, &self.id).await?;
+        Ok(replays)
+    }
+}
+
 pub(super) async fn run(args: &ReplayArgs, context: &mut Context) -> Result<(), Problem> {
     let how = How {
         to_queue: args.to_queue.clone(),
@@ -51,6 +75,11 @@ pub(super) async fn run(args: &ReplayArgs, context: &mut Context) -> Result<(), 
     };
     let select = &args.select;
     if !select.ids.ids.is_empty() {
+        if select.bulk.rate.is_some() || select.bulk.limit.is_some() {
+            return Err(Problem::usage(
+                "--rate and --limit go with filters, not with ids",
+            ));
+        }
         return change(select, &Change::Replay(how.replay()), "replayed", context).await;
     }
     require_choice(select.filter.narrows(), &select.bulk)?;
@@ -62,12 +91,12 @@ pub(super) async fn run(args: &ReplayArgs, context: &mut Context) -> Result<(), 
         reason: select.reason.text().map(str::to_owned),
         by: context.settings.actor.clone(),
     };
-    let replays = Replays::new(&context.connection);
+    let replays = Desk::of(context);
     if select.bulk.dry_run {
         return plan(&replays, &order, select.output.format, context).await;
     }
     let batch = replays.start(order).await?;
-    audit::keep(context, "start_replay", batch.id.as_str(), &select.reason).await?;
+    audit::keep(context, "start_replay", batch.id.as_str(), &select.reason).await;
     go(&replays, &batch.id, select.output.format, context).await
 }
 
@@ -78,12 +107,12 @@ fn patch(text: &str) -> Result<Value, Problem> {
 
 /// Shows what a replay would do.
 async fn plan(
-    replays: &Replays,
+    replays: &Desk,
     order: &ReplayOrder,
     format: Format,
     context: &mut Context,
 ) -> Result<(), Problem> {
-    let plan = replays.plan(&order.filter, order.limit).await?;
+    let plan = replays.plan(order).await?;
     if format == Format::Json {
         context.out.json(&plan)?;
         return context.out.flush();
@@ -113,30 +142,39 @@ async fn plan(
 
 /// Runs a replay to its end. A signal ends it after the part that is under way.
 async fn go(
-    replays: &Replays,
+    replays: &Desk,
     id: &NoteName,
     format: Format,
     context: &mut Context,
 ) -> Result<(), Problem> {
     let signals = Signals::listen()?;
     let stop = Stop::default();
-    let live = io::stderr().is_terminal();
+    let progress = Progress::of("replaying");
     let work = async {
+        let all = match progress.is_watched() {
+            true => Some(all_meant(replays, id).await?),
+            false => None,
+        };
         let tell = |batch: &ReplayBatch| {
-            if live {
-                let line = format!("\r{} replayed ", batch.progress.replayed);
-                io::stderr().write_all(line.as_bytes()).ok();
-            }
+            let done = batch.progress.replayed + batch.progress.refused;
+            progress.count(done, all);
         };
         Ok(replays.run(id, &stop.well, tell).await?)
     };
-    let how_to_go_on = format!("`tidemill dead resume {id}` goes on; nothing comes back twice");
+    let how_to_go_on = match context.remote.is_some() {
+        true => format!(
+            "the service goes on with it; `tidemill dead resume {id}` watches it, `dead stop {id}` stops it"
+        ),
+        false => format!("`tidemill dead resume {id}` goes on; nothing comes back twice"),
+    };
     let batch = signals.guard(&stop, work).await;
-    if live {
-        io::stderr().write_all(b"\r\x1b[K").ok();
-    }
+    drop(progress);
     let batch = batch.map_err(|problem| problem.hint(how_to_go_on.clone()))?;
     if batch.finished_at.is_none() {
+        // A service that starts would go on with it otherwise.
+        if context.remote.is_none() {
+            replays.stop(id).await?;
+        }
         let count = batch.progress.replayed;
         return Err(Problem::failed(format!("stopped after {count}")).hint(how_to_go_on));
     }
@@ -163,9 +201,16 @@ async fn go(
     context.out.flush()
 }
 
+/// How many letters a replay means: those that are back, and those that still match.
+async fn all_meant(replays: &Desk, id: &NoteName) -> Result<u64, Problem> {
+    let batch = known(replays, id).await?;
+    let plan = replays.plan(&batch.order).await?;
+    Ok(plan.count + batch.progress.replayed + batch.progress.refused)
+}
+
 /// Lists replays, newest first.
 pub(super) async fn list(output: OutputArgs, context: &mut Context) -> Result<(), Problem> {
-    let replays = Replays::new(&context.connection);
+    let replays = Desk::of(context);
     let mut rows = Rows::new(&[
         "ID", "STATUS", "REPLAYED", "REFUSED", "STARTED", "FINISHED", "BY",
     ]);
@@ -200,8 +245,14 @@ pub(super) async fn resume(
     output: OutputArgs,
     context: &mut Context,
 ) -> Result<(), Problem> {
-    let replays = Replays::new(&context.connection);
-    known(&replays, id).await?;
+    let replays = Desk::of(context);
+    match known(&replays, id).await?.status {
+        ReplayStatus::Running | ReplayStatus::Stopped => replays.resume(id).await?,
+        ReplayStatus::Done => {}
+        ReplayStatus::Undone => {
+            return Err(Problem::failed(format!("the replay {id} was undone")));
+        }
+    }
     // Whoever was killed at it is given up after 5 seconds.
     let until = context.clock().now() + GIVEN_UP;
     loop {
@@ -215,7 +266,7 @@ pub(super) async fn resume(
     }
 }
 
-async fn known(replays: &Replays, id: &NoteName) -> Result<ReplayBatch, Problem> {
+async fn known(replays: &Desk, id: &NoteName) -> Result<ReplayBatch, Problem> {
     let found = replays.get(id).await?;
     found.ok_or_else(|| {
         Problem::failed(format!("there is no replay {id}"))
@@ -223,25 +274,40 @@ async fn known(replays: &Replays, id: &NoteName) -> Result<ReplayBatch, Problem>
     })
 }
 
+/// Stops a replay, wherever it runs.
+pub(super) async fn stop(one: &OneArgs, context: &mut Context) -> Result<(), Problem> {
+    let (replays, id) = (one.desk(context).await?, &one.id);
+    let batch = replays.stop(id).await?;
+    audit::keep(context, "stop_replay", id.as_str(), &one.reason).await;
+    match one.output.format {
+        Format::Json => context.out.json(&batch)?,
+        Format::Table => {
+            let count = usize::try_from(batch.progress.replayed).unwrap_or(usize::MAX);
+            let line = format!("{id}: {} after {}", status(&batch), counted(count, "task"));
+            context.out.line(&line)?;
+        }
+    }
+    context.out.flush()
+}
+
 /// Makes dead letters again of those that have not run.
-pub(super) async fn undo(
-    id: &NoteName,
-    reason: &audit::ReasonArgs,
-    output: OutputArgs,
-    context: &mut Context,
-) -> Result<(), Problem> {
-    let replays = Replays::new(&context.connection);
-    known(&replays, id).await?;
+pub(super) async fn undo(one: &OneArgs, context: &mut Context) -> Result<(), Problem> {
+    let (replays, id) = (one.desk(context).await?, &one.id);
     let outcome = replays.undo(id).await.map_err(|error| {
         let busy = error.kind() == ErrorKind::Conflict;
         let problem = Problem::from(error);
         match busy {
-            true => problem.hint("stop the replay first, or try again in 5 seconds"),
+            true => problem.hint(format!(
+                "`tidemill dead stop {id}` stops it; then try again"
+            )),
             false => problem,
         }
     })?;
-    audit::keep(context, "undo_replay", id.as_str(), reason).await?;
-    match output.format {
+    audit::keep(context, "undo_replay", id.as_str(), &one.reason).await;
+    if let Some(stays) = &outcome.stays {
+        output::warn(stays);
+    }
+    match one.output.format {
         Format::Json => context.out.json(&outcome)?,
         Format::Table => context.out.line(&format!(
             "{} taken back; {} had run",

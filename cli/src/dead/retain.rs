@@ -65,7 +65,7 @@ pub(super) async fn run(args: &RetainArgs, context: &mut Context) -> Result<(), 
     }
     if removed > 0 {
         let subject = counted(removed, "dead letter");
-        audit::keep(context, "retain_dead", &subject, &args.reason).await?;
+        audit::keep(context, "retain_dead", &subject, &args.reason).await;
     }
     let count = if args.dry_run { beyond.len() } else { removed };
     match args.output.format {

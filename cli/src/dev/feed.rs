@@ -208,6 +208,11 @@ fn of_scheduler(event: &SchedulerEvent) -> Option<Note> {
         SchedulerEvent::Failed {
             operation, error, ..
         } => ("trouble", (*operation).to_owned(), error.clone()),
+        SchedulerEvent::SetBack { shard } => (
+            "trouble",
+            format!("shard {shard}"),
+            "the store has lost what was recorded last".to_owned(),
+        ),
         SchedulerEvent::Stuck { schedule, error } => ("stuck", schedule.to_string(), error.clone()),
         // Missed fires are told together: `Events::missed`.
         _ => return None,

@@ -65,6 +65,7 @@ impl Misses {
             scheduled_at,
             count,
             reason,
+            ..
         } = event
         else {
             return;
@@ -120,6 +121,7 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
+    use tidemill::schedule::Misfire;
     use tidemill::{ScheduleId, SchedulerEvent, Timestamp};
 
     use super::{MAX_SCHEDULES, MAX_TICKS, Misses};
@@ -129,6 +131,7 @@ mod tests {
             schedule: ScheduleId::new(id).unwrap(),
             scheduled_at: Timestamp::from_millis(at),
             count,
+            policy: Misfire::Skip,
             reason: "it was late",
         });
     }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidemill::ledger::Schedules;
-use tidemill::{CancellationToken, Connection};
+use tidemill::{CancellationToken, Connection, SchedulerEvent};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::problem::Problem;
-use crate::schedule::apply_sources;
+use crate::schedule::{apply_sources, check_sources};
 use crate::settings::{ScheduleSource, Stamp, read_sources, stamp};
 
 /// How often the files are looked at. A change counts once a second look finds the same, so that a file
@@ -33,11 +35,38 @@ pub(crate) struct Reloader {
     applied: Stamps,
     /// The life of the store in which they were.
     generation: u64,
+    /// The latest version of its definitions that was seen.
+    version: u64,
+    /// Told by a scheduler that the store was set back.
+    set_back: Arc<Notify>,
     hangup: Signal,
 }
 
 /// The versions of the files that are watched.
 type Stamps = BTreeMap<PathBuf, Stamp>;
+
+/// When what the store could not be told is tried again: after pauses that double up to about a minute.
+#[derive(Clone, Copy, Debug, Default)]
+struct Retry {
+    /// In looks.
+    pause: u32,
+    left: u32,
+}
+
+impl Retry {
+    const LONGEST: u32 = 64;
+
+    /// One look has passed.
+    const fn is_due(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left == 0
+    }
+
+    fn later(self) -> Self {
+        let pause = (2 * self.pause).clamp(1, Self::LONGEST);
+        Self { pause, left: pause }
+    }
+}
 
 /// What became of reading the files again.
 enum Outcome {
@@ -61,6 +90,8 @@ impl Reloader {
             names: Vec::new(),
             applied: Stamps::new(),
             generation: Schedules::generation(&*connection.ledger).await?,
+            version: 0,
+            set_back: Arc::default(),
             hangup,
         };
         reloader.remember(applied);
@@ -73,27 +104,43 @@ impl Reloader {
         self.applied = versions.collect();
     }
 
+    /// Who is to be told of a scheduler's events: a store that was set back may have lost what was applied,
+    /// and is the same store all the same.
+    pub(crate) fn observer(&self) -> impl Fn(&SchedulerEvent) + Send + Sync + 'static {
+        let set_back = Arc::clone(&self.set_back);
+        move |event| {
+            if matches!(event, SchedulerEvent::SetBack { .. }) {
+                set_back.notify_one();
+            }
+        }
+    }
+
     /// Watches until it is told to stop.
     pub(crate) async fn run(mut self, stop: &CancellationToken) {
         let mut seen = self.applied.clone();
+        // If that cannot be had now, the first look has it.
+        self.version = self.present_version().await.unwrap_or_default();
         let mut looks: u32 = 0;
-        let mut unfinished = None;
+        let mut unfinished: Option<Retry> = None;
         loop {
-            let is_asked = tokio::select! {
+            let (is_asked, is_set_back) = tokio::select! {
                 () = stop.cancelled() => return,
-                _ = self.hangup.recv() => true,
-                () = tokio::time::sleep(LOOK) => false,
+                _ = self.hangup.recv() => (true, false),
+                () = self.set_back.notified() => (false, true),
+                () = tokio::time::sleep(LOOK) => (false, false),
             };
             looks = looks.wrapping_add(1);
             let now = self.stamps();
             let has_changed = now != self.applied && now == seen;
             seen = now;
-            let is_lost = looks.is_multiple_of(ASK_EVERY) && self.is_lost().await;
-            let why = match (is_asked, has_changed, is_lost, unfinished) {
+            let is_lost = is_set_back || looks.is_multiple_of(ASK_EVERY) && self.is_lost().await;
+            let is_due = unfinished.as_mut().is_some_and(Retry::is_due);
+            let why = match (is_asked, has_changed, is_lost, is_due) {
                 (true, ..) => "asked by SIGHUP",
-                (_, true, ..) => "a file has changed",
+                // A change that is being retried is no new one.
+                (_, true, ..) if unfinished.is_none() => "a file has changed",
                 (_, _, true, _) => "the store has lost them",
-                (.., Some(why)) => why,
+                (.., true) => "they could not be applied",
                 _ => continue,
             };
             unfinished = match self.reload(why).await {
@@ -101,15 +148,29 @@ impl Reloader {
                     self.applied = versions;
                     None
                 }
-                Outcome::Unfinished => Some(why),
+                Outcome::Unfinished => Some(unfinished.unwrap_or_default().later()),
             };
         }
     }
 
-    /// Whether the store is not the one any more that the schedules were given to.
-    async fn is_lost(&self) -> bool {
-        let generation = Schedules::generation(&*self.connection.ledger).await;
-        generation.is_ok_and(|now| now != self.generation)
+    /// Whether the store is not the one any more that the schedules were given to: it came back empty, or as
+    /// it was before its definitions had the version that was seen.
+    async fn is_lost(&mut self) -> bool {
+        let ledger = &*self.connection.ledger;
+        let asked = async {
+            let generation = Schedules::generation(ledger).await?;
+            Ok::<_, tidemill::Error>((generation, self.present_version().await?))
+        };
+        let Ok((generation, version)) = asked.await else {
+            return false;
+        };
+        let is_lost = generation != self.generation || version < self.version;
+        self.version = version;
+        is_lost
+    }
+
+    async fn present_version(&self) -> tidemill::Result<u64> {
+        Schedules::schedules_version(&*self.connection.ledger).await
     }
 
     async fn reload(&mut self, why: &str) -> Outcome {
@@ -122,6 +183,7 @@ impl Reloader {
         match self.apply(&file).await {
             Ok((generation, applied)) => {
                 self.generation = generation;
+                self.version = self.present_version().await.unwrap_or(self.version);
                 self.remember(&applied);
                 Outcome::Known(std::mem::take(&mut self.applied))
             }
@@ -144,11 +206,11 @@ impl Reloader {
         // Asked first: what is lost from now on is seen at the next look.
         let generation = Schedules::generation(&*self.connection.ledger).await?;
         let sources = read_sources(file)?;
-        let kept = sources.clone();
+        check_sources(&self.connection, &sources)?;
         let gone = self
             .names
             .iter()
-            .filter(|name| !kept.iter().any(|one| one.name == **name));
+            .filter(|name| !sources.iter().any(|one| one.name == **name));
         for name in gone {
             Schedules::apply_schedules(&*self.connection.ledger, name, Vec::new()).await?;
             tracing::info!(
@@ -156,8 +218,8 @@ impl Reloader {
                 "schedules: no file holds them any more; removed"
             );
         }
-        apply_sources(&self.connection, sources).await?;
-        Ok((generation, kept))
+        apply_sources(&self.connection, &sources).await?;
+        Ok((generation, sources))
     }
 
     fn stamps(&self) -> Stamps {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidemill::ledger::{Applied, Schedules};
-use tidemill::{Connection, ErrorKind};
+use tidemill::{Connection, Error, ErrorKind, ScheduleId};
 
 use crate::audit::{self, ReasonArgs};
 use crate::context::Context;
@@ -18,13 +18,14 @@ struct AppliedView<'a> {
 }
 
 pub(super) async fn apply(
-    sources: Vec<ScheduleSource>,
+    sources: &[ScheduleSource],
     reason: &ReasonArgs,
     format: Format,
     context: &mut Context,
 ) -> Result<(), Problem> {
     for (source, applied) in apply_sources(&context.connection, sources).await? {
-        audit::record(context, "applied", &source, reason);
+        let subject = format!("schedules of {source}");
+        audit::keep(context, "applied", &subject, reason).await;
         if format == Format::Json {
             context.out.json(&AppliedView {
                 source: &source,
@@ -60,27 +61,79 @@ pub(crate) fn words(applied: &Applied) -> String {
     )
 }
 
-/// Applies each file, all or nothing of it.
+/// So many ids of each kind stand in the line of the log.
+const NAMED: usize = 20;
+
+/// Applies each file, all or nothing of it. They have been checked before, so that what is wrong in one of them
+/// changes nothing of any.
 pub(crate) async fn apply_sources(
     connection: &Connection,
-    sources: Vec<ScheduleSource>,
+    sources: &[ScheduleSource],
 ) -> Result<Vec<(String, Applied)>, Problem> {
     let mut done = Vec::new();
     for source in sources {
-        let applied =
-            Schedules::apply_schedules(&*connection.ledger, &source.name, source.schedules)
-                .await
-                .map_err(|error| {
-                    let conflict = error.kind() == ErrorKind::Conflict;
-                    let problem = Problem::from(error)
-                        .during(format!("{} cannot be applied", source.path.display()));
-                    match conflict {
-                        true => problem.hint("give it another id, or delete the other one first"),
-                        false => problem,
-                    }
-                })?;
-        tracing::info!(source = source.name, "schedules: {}", words(&applied));
-        done.push((source.name, applied));
+        let schedules = source.schedules.clone();
+        let applied = Schedules::apply_schedules(&*connection.ledger, &source.name, schedules)
+            .await
+            .map_err(|error| refused(source, error))?;
+        tell(source, &applied);
+        done.push((source.name.clone(), applied));
     }
     Ok(done)
+}
+
+/// Refuses schedules of which no fire could be made, each with its place.
+pub(crate) fn check_sources(
+    connection: &Connection,
+    sources: &[ScheduleSource],
+) -> Result<(), Problem> {
+    let max_payload = connection.broker.capabilities().max_payload;
+    for (place, schedule) in sources.iter().flat_map(ScheduleSource::placed) {
+        schedule
+            .check(max_payload)
+            .map_err(|error| Problem::from(error).during(place))?;
+    }
+    Ok(())
+}
+
+fn refused(source: &ScheduleSource, error: Error) -> Problem {
+    if error.kind() != ErrorKind::Conflict {
+        let what = format!("{} cannot be applied", source.path.display());
+        return Problem::from(error).during(what);
+    }
+    // The store names the schedule, and the file knows its line.
+    let text = error.to_string();
+    let named = |id: &str| text.contains(&format!("schedule {id} belongs to "));
+    let mut places = source.placed();
+    let place = places.find(|(_, schedule)| named(schedule.id.as_str()));
+    let place = place.map_or_else(|| source.path.display().to_string(), |(place, _)| place);
+    Problem::from(error)
+        .during(format!("{place} cannot be applied"))
+        .hint("give it another id, or delete the other one first")
+}
+
+fn tell(source: &ScheduleSource, applied: &Applied) {
+    let ids = |ids: &[ScheduleId]| {
+        let named = ids.iter().take(NAMED).map(ScheduleId::as_str);
+        let mut text = named.collect::<Vec<_>>().join(" ");
+        if ids.len() > NAMED {
+            text.push_str(" …");
+        }
+        (!ids.is_empty()).then_some(text)
+    };
+    tracing::info!(
+        source = source.name,
+        added = ids(&applied.added),
+        changed = ids(&applied.changed),
+        removed = ids(&applied.removed),
+        "schedules: {}",
+        words(applied)
+    );
+    if source.schedules.is_empty() && !applied.removed.is_empty() {
+        tracing::warn!(
+            file = %source.path.display(),
+            removed = applied.removed.len(),
+            "the file holds no schedules any more, so that those it held are gone"
+        );
+    }
 }

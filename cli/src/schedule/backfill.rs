@@ -5,6 +5,7 @@ use serde::Serialize;
 use tidemill::ledger::{FireOutcome, Schedules};
 use tidemill::schedule::{Overlap, Schedule};
 use tidemill::{Backfill, ErrorKind, ScheduleId, TaskId, Timestamp};
+use tidemill_control::{BackfillRange, Remote};
 
 use super::view::local;
 use crate::audit::{self, ReasonArgs};
@@ -72,9 +73,10 @@ pub(super) async fn run(args: &BackfillArgs, context: &mut Context) -> Result<()
         return Err(super::unknown(&args.id));
     };
     let backfill = args.backfill(context);
-    let lines = match args.dry_run {
-        true => planned(args, &backfill, context).await?,
-        false => recorded(args, &backfill, context).await?,
+    let lines = match (&context.remote, args.dry_run) {
+        (Some(remote), _) => through(remote, args, context).await?,
+        (None, true) => planned(args, &backfill, context).await?,
+        (None, false) => recorded(args, &backfill, context).await?,
     };
     if lines.len() > 1 && record.schedule.overlap != Overlap::Allow {
         output::warn(
@@ -83,6 +85,30 @@ pub(super) async fn run(args: &BackfillArgs, context: &mut Context) -> Result<()
     }
     show(&record.schedule, &lines, args, context)?;
     context.out.flush()
+}
+
+/// Through an API, which records what it does itself.
+async fn through<'a>(
+    remote: &Remote,
+    args: &'a BackfillArgs,
+    context: &Context,
+) -> Result<Vec<FireLine<'a>>, Problem> {
+    let instant = |when: When| when.instant(context.clock());
+    let range = BackfillRange {
+        from: instant(args.from),
+        until: instant(args.until),
+        limit: args.limit,
+        beyond_record: args.beyond_record,
+        dry_run: args.dry_run,
+    };
+    let fires = remote.backfill(&args.id, &range).await.map_err(hinted)?;
+    let lines = fires.into_iter().map(|fire| FireLine {
+        schedule_id: &args.id,
+        scheduled_at: fire.scheduled_at,
+        outcome: fire.outcome.map_or("planned", FireOutcome::as_str),
+        task_id: fire.task_id,
+    });
+    Ok(lines.collect())
 }
 
 async fn planned<'a>(
@@ -111,7 +137,8 @@ async fn recorded<'a>(
     let done = backfill.run(&context.connection).await;
     // A failure on the way leaves what was enqueued before it.
     if !matches!(&done, Err(error) if error.kind() == ErrorKind::Invalid) {
-        audit::record(context, "backfilled", args.id.as_str(), &args.reason);
+        let subject = format!("schedule {}", args.id);
+        audit::keep(context, "backfilled", &subject, &args.reason).await;
     }
     let fires = done.map_err(hinted)?;
     for task in fires.iter().filter_map(|fire| fire.task.as_ref()) {

@@ -45,7 +45,7 @@ impl<'a> ScheduleView<'a> {
 }
 
 /// Whether a schedule never fires again as it is: its limit is reached, or no instant is left.
-pub(super) fn is_spent(record: &ScheduleRecord, now: Timestamp) -> bool {
+pub(crate) fn is_spent(record: &ScheduleRecord, now: Timestamp) -> bool {
     !record.paused && record.upcoming(now).next().is_none()
 }
 
@@ -58,7 +58,7 @@ pub(super) fn next(schedule: &Schedule, now: Timestamp, count: usize) -> Vec<Tim
 }
 
 /// The rule in few words, as in a file.
-pub(super) fn rule(schedule: &Schedule) -> String {
+pub(crate) fn rule(schedule: &Schedule) -> String {
     match schedule.recurrence.rule() {
         Recurrence::Cron { expression, zone } if zone.name() == "UTC" => {
             expression.as_str().to_owned()

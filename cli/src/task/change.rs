@@ -92,7 +92,7 @@ async fn change_one(
         Changed::KeyTaken => return Ok(Err("lost its key to another task that is live".into())),
         Changed::NotFound => return Ok(Err("does not exist".into())),
     };
-    audit::record(context, what.past, id.as_str(), what.reason);
+    audit::keep(context, what.past, id.as_str(), what.reason).await;
     if to.is_some() {
         audit::note(context, id, task.attempt, what.past, what.reason).await?;
     }

@@ -27,12 +27,8 @@ pub(super) async fn get(id: &TaskId, format: Format, context: &mut Context) -> R
     context.out.flush()
 }
 
-/// Writes what is known about a task, one fact a line, then its attempts.
-pub(crate) fn describe(
-    task: &TaskRecord,
-    attempts: &[Attempt],
-    out: &mut Out,
-) -> Result<(), Problem> {
+/// What is known about a task, by name. It comes from strangers too.
+pub(crate) fn facts(task: &TaskRecord) -> Vec<(&'static str, String)> {
     let view = TaskView::from(task);
     let envelope = &task.envelope;
     let mut facts = vec![
@@ -81,7 +77,16 @@ pub(crate) fn describe(
     for (name, value) in &view.headers {
         facts.push(("header", format!("{name}={value}")));
     }
-    for (name, value) in facts {
+    facts
+}
+
+/// Writes what is known about a task, one fact a line, then its attempts.
+pub(crate) fn describe(
+    task: &TaskRecord,
+    attempts: &[Attempt],
+    out: &mut Out,
+) -> Result<(), Problem> {
+    for (name, value) in facts(task) {
         let shown = clean::cut(&value);
         out.line(&format!("{name:<11}{}", clean::line(&shown)))?;
     }

@@ -1,18 +1,24 @@
 //! `tidemill task list`.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::Args;
-use tidemill::{Cursor, State, TaskRecord, TaskView};
+use tidemill::{Cursor, Page, State, TaskFilter, TaskRecord, TaskView, fill_page};
+use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::output::{Format, OutputArgs, Rows, instant, span};
 use crate::problem::Problem;
+use crate::progress::Progress;
 use crate::selection::FilterArgs;
 
 const COLUMNS: [&str; 10] = [
     "ID", "KIND", "QUEUE", "STATE", "ATTEMPT", "FAILED", "ENQUEUED", "DUE", "TOOK", "ERROR",
 ];
+
+/// How long tasks are looked for before a page is shown that is not full.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Which tasks, and how many.
 #[derive(Args, Debug)]
@@ -69,6 +75,31 @@ impl PageArgs {
         }
     }
 
+    /// The page at a cursor. What is rare is looked for until it is full, over 10 seconds at most.
+    pub(crate) async fn read(
+        &self,
+        context: &Context,
+        filter: &TaskFilter,
+        cursor: Option<Cursor>,
+    ) -> Result<Page<TaskRecord>, Problem> {
+        let begun = Instant::now();
+        let progress = Progress::of("looking");
+        let is_enough = || {
+            progress.tell(&format!("for {} s", begun.elapsed().as_secs()));
+            // Of all of them, each is shown when it is found.
+            self.all || begun.elapsed() >= PATIENCE
+        };
+        let inspect = context.inspect()?;
+        let page = fill_page(inspect, filter, cursor, self.size(), is_enough).await?;
+        drop(progress);
+        if page.is_partial(self.size()) && !self.all {
+            let seconds = PATIENCE.as_secs();
+            let told = format!("looked for {seconds} s, and not at all tasks\n");
+            io::stderr().write_all(told.as_bytes()).ok();
+        }
+        Ok(page)
+    }
+
     /// Where to go on, if the listing goes on; otherwise tells the user how to.
     pub(crate) fn follow(&self, next: Option<Cursor>) -> Option<Cursor> {
         let cursor = next?;
@@ -85,10 +116,7 @@ pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<(), Pr
     let filter = args.filter.filter(context, args.state.clone(), None);
     let mut cursor = args.page.start();
     loop {
-        let page = context
-            .inspect()?
-            .list(&filter, cursor, args.page.size())
-            .await?;
+        let page = args.page.read(context, &filter, cursor).await?;
         let mut rows = Rows::new(&COLUMNS);
         for task in &page.items {
             match args.output.format {

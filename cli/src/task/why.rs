@@ -1,7 +1,6 @@
 //! `tidemill task why`.
 
 use tidemill::TaskId;
-use tidemill_control::why;
 
 use crate::clean;
 use crate::context::Context;
@@ -14,7 +13,7 @@ pub(super) async fn run(id: &TaskId, format: Format, context: &mut Context) -> R
         return Err(Problem::failed(format!("there is no task {id}"))
             .hint("it may have ended and not be kept: see --retention of `tidemill enqueue`"));
     };
-    let findings = why(&context.connection, &task).await?;
+    let findings = context.why(&task).await?;
     match format {
         Format::Json => {
             let answer = serde_json::json!({ "id": id, "state": task.state, "findings": findings });

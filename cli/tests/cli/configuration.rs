@@ -188,6 +188,7 @@ fn check_says_what_is_right_and_what_to_look_at() {
         "look  the environment variable TIDEMILL_NAMESPCE means nothing",
         "look  queue default is paused",
         "look  no worker is alive",
+        "ok    the broker takes writes",
         "it works; 3 things to look at",
     ] {
         assert!(answer.contains(line), "{line} is not in {answer}");
@@ -195,11 +196,11 @@ fn check_says_what_is_right_and_what_to_look_at() {
 }
 
 #[test]
-fn a_broker_that_this_build_lacks_is_a_wrong_call_and_no_password_is_told() {
+fn a_broker_that_lacks_its_ledger_is_a_wrong_call_and_no_password_is_told() {
     let bench = Bench::new();
     let mut command = bench.bare();
     command.args(["task", "list", "--broker", "amqp://:s3cret@localhost"]);
-    let answer = call(&mut command, b"").refused(2, "no RabbitMQ broker yet");
+    let answer = call(&mut command, b"").refused(2, "name a ledger beside it");
     assert!(!answer.stderr.contains("s3cret"), "{answer:?}");
     let mut help = bench.bare();
     help.env("TIDEMILL_BROKER", "amqp://:s3cret@localhost")
@@ -300,6 +301,16 @@ fn a_mistake_in_a_file_is_told_with_its_line_and_a_remedy() {
             "[worker]\nconcurrency = \"x\"\n".into(),
             "tidemill.toml:2: ",
             "expected a whole number",
+        ),
+        (
+            "[control]\nrate = 0\n".into(),
+            "tidemill.toml:2: ",
+            "expected how many requests a second, from 1",
+        ),
+        (
+            "[control]\nrate = -1\n".into(),
+            "tidemill.toml:2: ",
+            "expected how many requests a second, from 1",
         ),
         (
             "log_format = 3\n".into(),

@@ -27,8 +27,17 @@ impl Service {
         }
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// One request; answers the status and the body.
     pub(crate) fn ask(&self, request: &str, token: Option<&str>, body: &str) -> (u16, Value) {
+        let (status, body) = self.exchange(request, token, body);
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    pub(crate) fn exchange(&self, request: &str, token: Option<&str>, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
         let head = format!(
@@ -47,7 +56,7 @@ impl Service {
         stream.read_to_string(&mut answer).unwrap();
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        (status, serde_json::from_str(body).unwrap_or_default())
+        (status, body.to_owned())
     }
 
     pub(crate) fn stop(self) {
@@ -99,6 +108,27 @@ fn the_first_token_closes_the_door_behind_it() {
     service.running.signal(Signal::SIGTERM);
     let (_, lines) = service.running.ended();
     assert!(!lines.concat().contains(token), "no log holds a token");
+}
+
+#[test]
+fn requests_are_counted_by_the_name_of_their_route_never_by_their_path() {
+    let bench = Bench::new();
+    let service = Service::start(&bench, &[]);
+    assert_eq!(service.ask("GET /api/v1/tasks/no-such", None, "").0, 404);
+    assert_eq!(service.ask("GET /no/such/path", None, "").0, 404);
+    assert_eq!(service.ask("GET /api/v1/queues", None, "").0, 200);
+    let (status, page) = service.exchange("GET /metrics", None, "");
+    assert_eq!(status, 200);
+    for labels in [
+        r#"route="get_task",code="4xx""#,
+        r#"route="none",code="4xx""#,
+        r#"route="list_queues",code="2xx""#,
+    ] {
+        let line = format!("tidemill_http_request_duration_seconds_count{{{labels}}} 1");
+        assert!(page.contains(&line), "{line} is not in\n{page}");
+    }
+    assert!(page.contains(r#"role="control""#) && !page.contains("no-such"));
+    service.stop();
 }
 
 #[test]

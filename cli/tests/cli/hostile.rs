@@ -26,6 +26,14 @@ fn arguments_that_make_no_sense_are_refused_with_a_hint() {
             "the number that the page before named",
         ),
         ("dead replay --all --rate -1", "a number from 1"),
+        (
+            "control --rate 0",
+            "expected how many requests a second, from 1",
+        ),
+        (
+            "control --rate -1",
+            "expected how many requests a second, from 1",
+        ),
     ] {
         let answer = bench.say(words).refused(2, expected);
         assert!(!answer.stderr.contains("tip:"), "{answer:?}");

@@ -117,13 +117,19 @@ fn a_limit_is_set_shown_and_lifted() {
 }
 
 #[test]
-fn a_queue_that_is_paused_before_its_first_use_is_warned_of() {
+fn a_queue_that_is_changed_before_its_first_use_is_warned_of() {
     let bench = Bench::new();
     bench.enqueue(&["echo"]);
     let pause = |name: &str| bench.run(["queue", "pause", name]);
     let answer = pause("nosuch").refused(0, "warning: queue nosuch did not exist");
     assert_eq!(answer.stdout, "queue nosuch paused\n");
     assert_eq!(pause("nosuch").stderr, "");
+    let limit = |name: &str| bench.run(["queue", "limit", name, "5"]);
+    limit("other").refused(
+        0,
+        "warning: queue other did not exist; it is created with this limit",
+    );
+    assert_eq!(limit("other").stderr, "");
     assert_eq!(pause("default").stderr, "");
 }
 

@@ -35,6 +35,23 @@ fn a_wrong_url_is_a_wrong_call_and_no_password_is_told() {
     }
 }
 
+#[test]
+fn a_server_whose_writes_wait_for_replicas_that_are_not_there_does_not_pass_the_check() {
+    let bench = Bench::new();
+    let url = std::env::var_os("TIDEMILL_TEST_REDIS");
+    let mut url = url.expect("`cargo xtask test` sets TIDEMILL_TEST_REDIS");
+    url.push("?durability=wait&wait_timeout=50ms");
+    let mut command = bench.bare();
+    command.env("TIDEMILL_BROKER", url);
+    let answer = call(command.arg("check"), b"").refused(1, "the broker takes no writes");
+    assert!(
+        answer
+            .stdout
+            .contains("asks for 1 replicas, but redis has 0"),
+        "{answer:?}"
+    );
+}
+
 /// The servers behind the Sentinels of the tests keep nothing on a disk.
 #[test]
 fn how_the_server_is_set_up_is_told_by_check_and_by_the_roles_alone() {

@@ -124,6 +124,28 @@ fn a_replay_is_taken_back_where_nothing_has_run() {
     service.stop();
 }
 
+#[test]
+fn a_replay_in_a_service_is_stopped_and_goes_on_when_it_is_told_to() {
+    let (bench, service) = letters(40);
+    let (_, replay) = service.ask("POST /api/v1/replays", None, r#"{"all":true,"rate":10}"#);
+    let id = replay["id"].as_str().unwrap();
+    until("some are back", || count(&service, "pending") > 2);
+    let said = bench.run(["dead", "stop", id]).good();
+    assert!(said.starts_with(&format!("{id}: stopped after ")), "{said}");
+    bench.run(["dead", "stop", id]).good();
+    assert_eq!(latest(&bench)["status"], "stopped");
+    assert!(count(&service, "dead") > 0, "it did not come to its end");
+    let done = bench.run(["dead", "resume", id, "-o", "json"]).json();
+    assert_eq!(done[0]["changed"], 40);
+    assert_eq!(count(&service, "dead"), 0);
+    bench.run(["dead", "undo", id]).good();
+    bench.run(["dead", "resume", id]).refused(1, "was undone");
+    bench
+        .say("dead replay x --rate 5/s")
+        .refused(2, "go with filters");
+    service.stop();
+}
+
 /// Behaviour 77.
 #[test]
 fn letters_beyond_their_bounds_are_counted_and_exported_before_they_go() {

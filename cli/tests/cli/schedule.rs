@@ -72,7 +72,7 @@ fn an_id_of_another_file_is_a_conflict() {
         .refused(1, "schedule tick belongs to file:jobs.toml");
     bench
         .say("schedule apply other.toml")
-        .refused(1, "other.toml cannot be applied");
+        .refused(1, "other.toml:2 cannot be applied");
     bench.file("copy.toml", format!("source = \"file:jobs.toml\"\n{TWO}"));
     assert!(
         bench
@@ -80,6 +80,28 @@ fn an_id_of_another_file_is_a_conflict() {
             .good()
             .contains("2 unchanged")
     );
+}
+
+#[test]
+fn what_no_fire_could_be_made_of_is_refused_with_its_line() {
+    let bench = Bench::new();
+    let headers: Vec<_> = (0..61).map(|n| format!("h{n} = \"x\"")).collect();
+    let many = format!("headers = {{ {} }}\n", headers.join(", "));
+    let large = format!("payload = \"{}\"\n", "x".repeat(1_048_576));
+    for (more, why) in [
+        (many, "there are 61 headers; the limit is 60"),
+        (large, "the limit is 1048576"),
+    ] {
+        bench.file(
+            "jobs.toml",
+            format!("{TWO}[[schedule]]\nid = \"bad\"\nevery = \"1h\"\nkind = \"echo\"\n{more}"),
+        );
+        for command in ["plan", "apply"] {
+            let said = bench.say(&format!("schedule {command} jobs.toml"));
+            said.refused(2, why);
+        }
+    }
+    assert!(bench.say("schedule list -o json").json().is_empty());
 }
 
 #[test]

@@ -5,7 +5,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse,
+};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 use tidemill_shared::{Clock, Error, ErrorKind, Namespace, QueueName, Result, Timestamp};
@@ -16,6 +18,8 @@ use crate::settings::{JwtKeys, JwtSettings};
 
 /// How soon the keys are asked for again, when one is not found among them.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How old keys may get: one that was taken out of the set ends within this time.
+const STALE: Duration = Duration::from_secs(300);
 /// The largest JWKS.
 const MAX_JWKS: usize = 1 << 20;
 
@@ -60,13 +64,16 @@ impl Jwt {
 
     async fn check(&self, presented: &str) -> Result<Principal, String> {
         let header = decode_header(presented).map_err(|e| e.to_string())?;
+        if header.crit.is_some_and(|names| !names.is_empty()) {
+            // RFC 7515, 4.1.11: what is not understood must not be passed over.
+            return Err("it needs an extension that is not known here".into());
+        }
         let kid = header.kid.as_deref();
+        self.renew().await;
         let (jwk, algorithm) = match self.key(kid) {
             Some(found) => found,
             None => {
-                if let Err(error) = self.refresh().await {
-                    tracing::warn!(%error, "the keys of JSON Web Tokens cannot be read");
-                }
+                self.ask_again().await;
                 self.key(kid).ok_or("no key of the set is meant")?
             }
         };
@@ -77,6 +84,8 @@ impl Jwt {
         rules.set_audience(&[&self.settings.audience]);
         rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         rules.validate_nbf = true;
+        // Clocks may be a minute apart for what is new; what has ended has ended.
+        rules.reject_tokens_expiring_in_less_than = rules.leeway;
         let claims = decode::<Map<String, Value>>(presented, &key, &rules);
         let claims = claims.map_err(|e| e.to_string())?.claims;
         self.principal(&claims)
@@ -86,18 +95,22 @@ impl Jwt {
         let role = texts(claims.get(&self.settings.role_claim));
         let roles = role.iter().filter_map(|text| text.parse::<Role>().ok());
         let role = roles.max().ok_or("it names no role")?;
-        let namespaces = texts(claims.get("namespaces"));
         let here = self.namespace.as_str();
-        if !namespaces.is_empty() && !namespaces.iter().any(|name| name == here) {
+        let namespaces = bounds(claims, "namespaces")?;
+        if namespaces.is_some_and(|names| !names.iter().any(|name| name == here)) {
             return Err("it is for another namespace".into());
         }
-        let queues = texts(claims.get("queues")).into_iter().map(QueueName::new);
+        let queues = bounds(claims, "queues")?.unwrap_or_default();
+        let queues = queues.into_iter().map(QueueName::new);
         let queues = queues.collect::<Result<_>>().map_err(|e| e.to_string())?;
+        let until = claims.get("exp").and_then(Value::as_i64);
+        let until = until.and_then(|seconds| seconds.checked_mul(1_000_000));
         let subject = claims.get("sub").and_then(Value::as_str);
         Ok(Principal {
             name: format!("jwt:{}", subject.ok_or("it names nobody")?),
             role,
             scope: Scope { queues },
+            until: until.map(Timestamp::from_micros),
         })
     }
 
@@ -110,6 +123,21 @@ impl Jwt {
             (None, _) => return None,
         };
         Some((jwk.clone(), algorithm(jwk)?))
+    }
+
+    /// Reads the keys again when they are old. While they cannot be read those that are known stay good:
+    /// an identity provider that is away for a while shuts nobody out.
+    async fn renew(&self) {
+        let asked = *self.asked.lock().await;
+        if asked.is_none_or(|at| at + STALE <= self.clock.now()) {
+            self.ask_again().await;
+        }
+    }
+
+    async fn ask_again(&self) {
+        if let Err(error) = self.refresh().await {
+            tracing::warn!(%error, "the keys of JSON Web Tokens cannot be read");
+        }
     }
 
     /// Reads the keys, unless that was done just now.
@@ -130,8 +158,20 @@ impl Jwt {
     }
 }
 
-/// The algorithm that a key is for; `None` for keys that are not used here, such as secrets.
+/// The algorithm that a key is for; `None` for keys that are not used here: secrets, keys that encrypt,
+/// and those of other algorithms.
 fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
+    let is_for_signatures = matches!(
+        jwk.common.public_key_use,
+        None | Some(PublicKeyUse::Signature)
+    );
+    let algorithm = of_kind(jwk).filter(|_| is_for_signatures)?;
+    let named = jwk.common.key_algorithm;
+    let is_as_named = named.is_none_or(|named| named == KeyAlgorithm::from(algorithm));
+    is_as_named.then_some(algorithm)
+}
+
+fn of_kind(jwk: &Jwk) -> Option<Algorithm> {
     match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Some(Algorithm::RS256),
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
@@ -139,6 +179,20 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
         }
         AlgorithmParameters::OctetKeyPair(_) => Some(Algorithm::EdDSA),
         _ => None,
+    }
+}
+
+/// A claim that narrows: texts, of which there has to be one. `None` without the claim; one that names
+/// nothing allows nothing, and so does one that cannot be read.
+fn bounds(claims: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, String> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    let found = texts(Some(value));
+    let given = value.as_array().map_or(1, Vec::len);
+    match !found.is_empty() && found.len() == given {
+        true => Ok(Some(found)),
+        false => Err(format!("{name} names nothing, or what is no text")),
     }
 }
 

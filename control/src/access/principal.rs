@@ -1,5 +1,7 @@
 //! Who calls.
 
+use tidemill_shared::Timestamp;
+
 use super::role::{Role, Scope};
 use crate::problem::Problem;
 use crate::route::Need;
@@ -10,6 +12,8 @@ pub(crate) struct Principal {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) scope: Scope,
+    /// When what they came in with ends by itself, if ever.
+    pub(crate) until: Option<Timestamp>,
 }
 
 impl Principal {
@@ -19,6 +23,7 @@ impl Principal {
             name: "local".into(),
             role: Role::Admin,
             scope: Scope::default(),
+            until: None,
         }
     }
 

@@ -182,6 +182,13 @@ impl Tokens {
         }
     }
 
+    /// Whether there has ever been one, good or not: none is forgotten.
+    pub async fn any(&self) -> Result<bool> {
+        let ledger = self.ledger();
+        let found = ledger.notes(Book::Tokens, NoteOrder::Forward, None, 1);
+        Ok(!found.await?.is_empty())
+    }
+
     /// Whether any token is good now.
     pub async fn any_good(&self) -> Result<bool> {
         let now = self.connection.clock.now();
@@ -204,6 +211,7 @@ impl Tokens {
                 name: kept.record.name.to_string(),
                 role: kept.record.role,
                 scope: kept.record.queues,
+                until: kept.record.expires_at,
             }))
     }
 

@@ -1,18 +1,24 @@
 //! Dead letters.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::json;
 use tidemill_shared::{Change, State, TaskRecord, TaskView};
+use tokio::time::Instant;
 
+use super::bulk::{MOST_COUNTED, count};
 use super::filter::{self, Choice};
 use super::tasks;
-use crate::call::{Call, PageView, Reply};
+use crate::call::{Call, Reply, object};
 use crate::problem::Problem;
 use crate::replay::How;
 use crate::route::Answer;
 
 /// How many dead letters one step of a purge looks at.
 const STEP: usize = 250;
+/// For how long one request purges.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn letter(call: &Call) -> Result<TaskRecord, Problem> {
     let task = tasks::task(call).await?;
@@ -29,10 +35,7 @@ async fn letter(call: &Call) -> Result<TaskRecord, Problem> {
 pub(crate) async fn list(call: Call) -> Answer {
     let mut filter = filter::of_query(&call)?;
     filter.states = vec![State::Dead];
-    let (cursor, limit) = (call.cursor()?, call.limit()?);
-    let page = call.inspect()?.list(&filter, cursor, limit).await?;
-    let items = page.items.iter().map(TaskView::from).collect();
-    Ok(Reply::ok(&PageView::new(items, page.next)))
+    tasks::page(&call, &filter).await
 }
 
 /// One dead letter with its failures.
@@ -42,7 +45,7 @@ pub(crate) async fn get(call: Call) -> Answer {
     let view = TaskView::from(&task)
         .with_failures(&attempts)
         .with_attempts(&attempts);
-    Ok(Reply::ok(&view))
+    Ok(Reply::ok(&tasks::shown(&call, &task, view)?))
 }
 
 /// Puts one back in line.
@@ -50,6 +53,7 @@ pub(crate) async fn replay(call: Call) -> Answer {
     #[derive(Default, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     struct Form {
+        #[serde(deserialize_with = "object")]
         how: How,
         reason: Option<String>,
     }
@@ -83,6 +87,7 @@ pub(crate) async fn purge(call: Call) -> Answer {
     #[derive(Default, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     struct Form {
+        #[serde(deserialize_with = "object")]
         filter: Choice,
         all: bool,
         #[serde(rename = "reason")]
@@ -99,8 +104,9 @@ pub(crate) async fn purge(call: Call) -> Answer {
     if form.filter.min_failures.is_some() {
         return Err(Problem::invalid("min_failures does not go with a purge"));
     }
-    let count = count(&call, &filter).await?;
+    let count = count(&call, &filter, MOST_COUNTED).await?;
     confirm(&call, count)?;
+    let begun = Instant::now();
     let (mut cursor, mut removed) = (None, 0);
     loop {
         let inspect = call.inspect()?;
@@ -108,22 +114,14 @@ pub(crate) async fn purge(call: Call) -> Answer {
         let step = step.await?;
         removed += step.changed;
         cursor = step.next;
-        if cursor.is_none() {
+        if cursor.is_none() || begun.elapsed() >= PATIENCE {
             break;
         }
     }
     let subject = format!("{removed} dead letters");
-    Ok(Reply::ok(&json!({ "removed": removed })).about(subject))
-}
-
-async fn count(call: &Call, filter: &tidemill_shared::TaskFilter) -> Result<u64, Problem> {
-    let (mut cursor, mut count) = (None, 0);
-    loop {
-        let page = call.inspect()?.list(filter, cursor, 1_000).await?;
-        count += page.items.len() as u64;
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(count);
-        }
+    let mut body = json!({ "removed": removed });
+    if cursor.is_some() {
+        body["partial"] = true.into();
     }
+    Ok(Reply::ok(&body).about(subject))
 }

@@ -47,6 +47,7 @@ enum ItemView {
 /// One task.
 pub(crate) async fn one(call: Call) -> Answer {
     let form: EnqueueForm = call.json()?;
+    let form = form.traced(&call.headers);
     call.must_see(&QueueName::new(&form.queue)?)?;
     let derived = call.derived_id.clone().filter(|_| form.id().is_none());
     let enqueued = form.enqueue(&call.app.client, derived.as_ref())?.await;
@@ -88,7 +89,7 @@ pub(crate) async fn many(call: Call) -> Answer {
     let mut slots: Vec<Result<(), Error>> = Vec::with_capacity(form.tasks.len());
     let mut good = Vec::with_capacity(form.tasks.len());
     for text in &form.tasks {
-        match item(&call, text).and_then(|form| form.enqueue(client, None)) {
+        match item(&call, text).and_then(|form| form.traced(&call.headers).enqueue(client, None)) {
             Ok(enqueue) => {
                 good.push(enqueue);
                 slots.push(Ok(()));

@@ -52,6 +52,24 @@ impl Choice {
         *self != Self::default()
     }
 
+    /// The same as a filter, but for its states.
+    #[must_use]
+    pub fn of(filter: &TaskFilter) -> Self {
+        Self {
+            queue: filter.queue.clone(),
+            kind: filter.kind.clone(),
+            key: filter.key.as_ref().map(|key| key.as_str().to_owned()),
+            schedule: filter.schedule.clone(),
+            since: filter.since,
+            until: filter.until,
+            ended_since: filter.ended_since,
+            ended_until: filter.ended_until,
+            error: filter.error.clone(),
+            buried_for: filter.reason,
+            min_failures: None,
+        }
+    }
+
     /// The filter over dead letters.
     pub fn filter(&self) -> tidemill_shared::Result<TaskFilter> {
         Ok(TaskFilter {

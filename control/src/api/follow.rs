@@ -1,10 +1,10 @@
 //! Server-sent events: what changes, as it changes.
 //!
-//! Events say what is so now. Whoever connects again with `Last-Event-ID` is told what has become
-//! different since; of a log, every line after the last that was seen. A reader that does not read is
-//! let go, and so is everybody when the service ends.
+//! Whoever connects again with `Last-Event-ID` is told what has become different since: of one task, how
+//! it is now; of a log, every line after the last that was seen; of everything, each event that is still
+//! kept. A reader that does not read is
+//! let go, and so is everybody when the service ends, or when they would not be let in any more.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,29 +13,31 @@ use futures::stream;
 use serde::Serialize;
 use serde_json::json;
 use tidemill_shared::ledger::{Logs, Schedules};
-use tidemill_shared::{QueueName, QueueStats, State, TaskFilter, TaskId, TaskRecord, TaskView};
+use tidemill_shared::{TaskFilter, TaskId, TaskRecord, TaskView};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::tasks;
 use crate::call::{Call, Reply, ReplyBody, read_cursor, show_cursor};
+use crate::feed::{Next, Start, TaskChange, mark};
+use crate::gate;
 use crate::problem::Problem;
 use crate::route::Answer;
 
 /// How often it is looked whether something has changed.
 const LOOK: Duration = Duration::from_millis(250);
-/// How often the whole is looked at.
-const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// After how long a silent stream says that it lives, in looks.
 const SIGN_OF_LIFE: u32 = 60;
-/// How long a reader may take to read.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// How many events wait for a reader.
 const WAITING: usize = 64;
-/// How many of the newest tasks are looked at.
+/// How many of the newest tasks a stream of everything begins with.
 const NEWEST: usize = 200;
 
 /// The way to one reader.
-struct Reader(Sender<String>);
+struct Reader {
+    way: Sender<String>,
+    /// How long it may take to read.
+    patience: Duration,
+}
 
 /// The reader has gone, or does not read.
 struct Gone;
@@ -43,13 +45,18 @@ struct Gone;
 impl Reader {
     async fn say<T: Serialize>(&self, event: &str, id: Option<&str>, data: &T) -> Result<(), Gone> {
         let data = serde_json::to_string(data).unwrap_or_default();
+        self.pass_on(event, id, &data).await
+    }
+
+    /// The same with what is JSON already.
+    async fn pass_on(&self, event: &str, id: Option<&str>, data: &str) -> Result<(), Gone> {
         let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
         self.send(format!("event: {event}\n{id}data: {data}\n\n"))
             .await
     }
 
     async fn send(&self, text: String) -> Result<(), Gone> {
-        let sent = tokio::time::timeout(PATIENCE, self.0.send(text)).await;
+        let sent = tokio::time::timeout(self.patience, self.way.send(text)).await;
         sent.map_err(|_| Gone)?.map_err(|_| Gone)
     }
 
@@ -78,13 +85,19 @@ where
             .header(header::RETRY_AFTER, "10")
     })?;
     let app = call.app.clone();
+    let (headers, until) = (call.headers.clone(), call.principal.until);
     let (sender, receiver) = channel(WAITING);
-    let telling = tell(call, Reader(sender));
+    let reader = Reader {
+        way: sender,
+        patience: app.settings.patience,
+    };
+    let telling = tell(call, reader);
     app.work.spawn({
         let app = app.clone();
         async move {
             tokio::select! {
                 _ = telling => {}
+                () = gate::has_ended(&app, &headers, until) => {}
                 () = app.stop.cancelled() => {}
             }
             drop(permit);
@@ -157,13 +170,6 @@ async fn look(call: &Call, id: &TaskId) -> Result<Option<TaskRecord>, Problem> {
     Ok(call.inspect()?.get(id).await?)
 }
 
-/// Where a task is, as the id of an event.
-fn mark(task: &TaskRecord) -> String {
-    let cancel = u8::from(task.cancel_requested);
-    let due = task.due_at.as_micros();
-    format!("{}.{}.{due}.{cancel}", task.state, task.attempt)
-}
-
 /// The lines of a log as they are written, until the task ends.
 pub(crate) async fn log(call: Call) -> Answer {
     let task = tasks::task(&call).await?;
@@ -214,70 +220,78 @@ pub(crate) async fn all(call: Call) -> Answer {
     stream_of(call, follow_all)
 }
 
-#[derive(Default)]
-struct Seen {
-    queues: HashMap<QueueName, QueueStats>,
-    tasks: HashMap<TaskId, String>,
-    schedules: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct TaskChange<'a> {
-    id: &'a TaskId,
-    kind: &'a str,
-    queue: &'a QueueName,
-    state: State,
-    attempt: u32,
-}
-
 async fn follow_all(call: Call, reader: Reader) -> Result<(), Gone> {
-    let (mut seen, mut silent) = (Seen::default(), 0);
-    loop {
-        // What cannot be looked at now is looked at again.
-        if let Ok(stats) = call.broker().stats(&[]).await {
-            for one in stats {
-                let is_new = seen.queues.get(&one.queue) != Some(&one);
-                if is_new && call.principal.scope.has(&one.queue) {
-                    reader.say("queue", None, &one).await?;
-                    seen.queues.insert(one.queue.clone(), one);
-                    silent = 0;
-                }
-            }
-        }
-        if let Ok(inspect) = call.inspect()
-            && let Ok(page) = inspect.list(&TaskFilter::default(), None, NEWEST).await
-        {
-            let mut tasks = HashMap::new();
-            for task in &page.items {
-                let envelope = &task.envelope;
-                if !call.principal.scope.has(&envelope.queue) {
-                    continue;
-                }
-                let mark = mark(task);
-                if seen.tasks.get(&envelope.id) != Some(&mark) {
-                    let change = TaskChange {
-                        id: &envelope.id,
-                        kind: envelope.kind.as_str(),
-                        queue: &envelope.queue,
-                        state: task.state,
-                        attempt: task.attempt,
-                    };
-                    reader.say("task", None, &change).await?;
-                    silent = 0;
-                }
-                tasks.insert(envelope.id.clone(), mark);
-            }
-            seen.tasks = tasks;
-        }
-        if let Ok(version) = Schedules::schedules_version(call.ledger()).await
-            && seen.schedules != Some(version)
-        {
-            reader
-                .say("schedules", None, &json!({ "version": version }))
-                .await?;
-            seen.schedules = Some(version);
-            silent = 0;
-        }
-        reader.rest(LOOK_AROUND, &mut silent).await?;
+    let app = call.app.clone();
+    let last = last_seen(&call);
+    let (mut follower, start) =
+        app.feed
+            .follow(last.as_deref(), &app.connection, &app.work, &app.stop);
+    if start == Start::Lost {
+        let why = "what was seen last is not known here: how it is now follows";
+        reader
+            .say("skipped", None, &json!({ "detail": why }))
+            .await?;
     }
+    if !matches!(start, Start::Behind(_)) {
+        loop {
+            tokio::select! {
+                () = follower.begin_now() => break,
+                () = tokio::time::sleep(LOOK * SIGN_OF_LIFE) => {
+                    reader.send(": alive\n\n".into()).await?;
+                }
+            }
+        }
+        as_it_is(&call, &reader, &follower.id()).await?;
+    }
+    loop {
+        let sign_of_life = tokio::time::sleep(LOOK * SIGN_OF_LIFE);
+        let next = tokio::select! {
+            next = follower.next() => next,
+            () = sign_of_life => {
+                reader.send(": alive\n\n".into()).await?;
+                continue;
+            }
+        };
+        match next {
+            Next::Skipped(events) => {
+                let id = follower.id();
+                reader
+                    .say("skipped", Some(&id), &json!({ "events": events }))
+                    .await?;
+            }
+            Next::Event(event) => {
+                let sees = |queue| call.principal.scope.has(queue);
+                if event.queue.as_ref().is_none_or(sees) {
+                    let id = app.feed.id(event.number);
+                    reader.pass_on(event.name, Some(&id), &event.data).await?;
+                }
+            }
+        }
+    }
+}
+
+/// How it is now. What cannot be looked at now is told when it changes.
+async fn as_it_is(call: &Call, reader: &Reader, id: &str) -> Result<(), Gone> {
+    let scope = &call.principal.scope;
+    for one in call.broker().stats(&[]).await.unwrap_or_default() {
+        if scope.has(&one.queue) {
+            reader.say("queue", Some(id), &one).await?;
+        }
+    }
+    if let Ok(inspect) = call.inspect()
+        && let Ok(page) = inspect.list(&TaskFilter::default(), None, NEWEST).await
+    {
+        for task in page.items.iter().rev() {
+            if scope.has(&task.envelope.queue) {
+                reader
+                    .say("task", Some(id), &TaskChange::from(task))
+                    .await?;
+            }
+        }
+    }
+    if let Ok(version) = Schedules::schedules_version(call.ledger()).await {
+        let data = json!({ "version": version });
+        reader.say("schedules", Some(id), &data).await?;
+    }
+    Ok(())
 }

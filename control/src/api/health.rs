@@ -36,10 +36,15 @@ pub(crate) async fn ready(call: Call) -> Answer {
 
 /// What Prometheus scrapes.
 pub(crate) async fn metrics(call: Call) -> Answer {
+    if !call.principal.scope.is_whole() {
+        return Err(Problem::forbidden(
+            "metrics tell of every queue, and this token is for some of them alone",
+        ));
+    }
     let metrics = call.app.metrics.as_ref().ok_or_else(Problem::not_found)?;
     let mut reply = Reply::no_content();
     reply.status = axum::http::StatusCode::OK;
-    reply.body = ReplyBody::Whole(metrics().into_bytes());
+    reply.body = ReplyBody::Whole(metrics().await.into_bytes());
     let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     reply.headers.insert(header::CONTENT_TYPE, media);
     Ok(reply)

@@ -111,11 +111,7 @@ pub(crate) async fn limit(call: Call) -> Answer {
 /// Removes a queue that is empty; by force also one that is not, where the count is confirmed.
 pub(crate) async fn remove(call: Call) -> Answer {
     let queue = known(&call).await?;
-    let force = match call.query("force") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(Problem::invalid("force: expected true or false")),
-    };
+    let force = call.flag("force")?;
     let held = match call.inspect()?.remove_queue(&queue, false, STEP).await? {
         Removed::Done => return Ok(Reply::no_content()),
         Removed::NotFound => return Err(Problem::not_found()),

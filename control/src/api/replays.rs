@@ -5,20 +5,20 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::filter;
-use crate::call::{Call, PageView, Reply};
+use crate::call::{Call, PageView, Reply, object};
 use crate::problem::Problem;
-use crate::replay::{ReplayBatch, ReplayOrder};
+use crate::replay::{ReplayBatch, ReplayOrder, ReplayStatus};
 use crate::route::Answer;
 
 /// The order as a body; who gives it is not the caller's to say.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OrderForm {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     filter: filter::Choice,
     #[serde(default)]
     all: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     how: crate::replay::How,
     #[serde(default)]
     rate: Option<u32>,
@@ -60,14 +60,28 @@ pub(crate) async fn start(call: Call) -> Answer {
         by: call.principal.name.clone(),
     };
     let batch = replays.start(order).await?;
-    let (app, id) = (call.app.clone(), batch.id.clone());
-    call.app.work.spawn(async move {
-        if let Err(error) = app.replays.run(&id, &app.stop, |_| {}).await {
-            tracing::error!(%error, replay = %id, "a replay stopped; it can be resumed");
-        }
-    });
+    go_on(&call, &batch);
     let subject = batch.id.to_string();
     Ok(Reply::json(StatusCode::ACCEPTED, &batch).about(subject))
+}
+
+fn go_on(call: &Call, batch: &ReplayBatch) {
+    let (app, id) = (call.app.clone(), batch.id.clone());
+    call.app.work.spawn(async move {
+        app.replays.see_through(&id, &app.stop).await;
+    });
+}
+
+/// Goes on with a replay that was cut off or stopped.
+pub(crate) async fn resume(call: Call) -> Answer {
+    let batch = find(&call).await?;
+    match batch.status {
+        ReplayStatus::Running | ReplayStatus::Stopped => go_on(&call, &batch),
+        ReplayStatus::Done | ReplayStatus::Undone => {
+            return Err(Problem::conflict("the replay has ended".to_owned()));
+        }
+    }
+    Ok(Reply::json(StatusCode::ACCEPTED, &batch))
 }
 
 async fn find(call: &Call) -> Result<ReplayBatch, Problem> {
@@ -97,6 +111,12 @@ pub(crate) async fn list(call: Call) -> Answer {
 /// One replay: how far it has come.
 pub(crate) async fn get(call: Call) -> Answer {
     Ok(Reply::ok(&find(&call).await?))
+}
+
+/// Stops a replay after the part in hand.
+pub(crate) async fn stop(call: Call) -> Answer {
+    let batch = find(&call).await?;
+    Ok(Reply::ok(&call.app.replays.stop(&batch.id).await?))
 }
 
 /// Takes back those of a replay that have not run.

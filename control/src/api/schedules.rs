@@ -129,10 +129,16 @@ fn definition(call: &Call, id: Option<&ScheduleId>) -> Result<Schedule, Problem>
             return Err(Problem::invalid("id: it is not the one of the path"));
         }
     }
-    fields.remove("reason");
+    if !matches!(
+        fields.remove("reason"),
+        None | Some(Value::Null | Value::String(_))
+    ) {
+        return Err(Problem::invalid("reason: expected text"));
+    }
     let schedule: Schedule =
         serde_json::from_value(form).map_err(|e| Problem::invalid(e.to_string()))?;
     call.must_see(&schedule.queue)?;
+    schedule.check(call.app.connection.broker.capabilities().max_payload)?;
     Ok(schedule)
 }
 
@@ -165,6 +171,35 @@ pub(crate) async fn delete(call: Call) -> Answer {
     check_match(&call, Some(&record))?;
     Schedules::delete_schedule(call.ledger(), &record.schedule.id).await?;
     Ok(Reply::no_content())
+}
+
+/// Makes the definitions of a source be exactly these, all or nothing.
+pub(crate) async fn apply(call: Call) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Form {
+        source: String,
+        schedules: Vec<Schedule>,
+        #[serde(default, rename = "reason")]
+        _reason: Option<String>,
+    }
+    let form: Form = call.json()?;
+    if !(1..=200).contains(&form.source.len()) || form.source.chars().any(char::is_control) {
+        return Err(Problem::invalid("source: expected 1 to 200 bytes of text"));
+    }
+    // What is not named is removed, wherever it stands.
+    if !call.principal.scope.is_whole() {
+        return Err(Problem::forbidden(
+            "this takes a token for all queues: what the source does not name is removed",
+        ));
+    }
+    let max_payload = call.app.connection.broker.capabilities().max_payload;
+    for schedule in &form.schedules {
+        schedule.check(max_payload)?;
+    }
+    let source = form.source;
+    let applied = Schedules::apply_schedules(call.ledger(), &source, form.schedules).await?;
+    Ok(Reply::ok(&applied).about(source))
 }
 
 /// What a definition would do; changes nothing.
@@ -226,6 +261,8 @@ struct BackfillForm {
     #[serde(default)]
     limit: Option<usize>,
     #[serde(default)]
+    beyond_record: bool,
+    #[serde(default)]
     dry_run: bool,
     #[serde(default, rename = "reason")]
     _reason: Option<String>,
@@ -238,6 +275,9 @@ pub(crate) async fn backfill(call: Call) -> Answer {
     let mut backfill = Backfill::new(record.schedule.id, form.from, form.until);
     if let Some(limit) = form.limit {
         backfill = backfill.limit(limit);
+    }
+    if form.beyond_record {
+        backfill = backfill.beyond_record();
     }
     if form.dry_run {
         let missing = backfill.missing(&call.app.connection).await?;
@@ -267,7 +307,7 @@ pub(crate) async fn fires(call: Call) -> Answer {
     let record = find(&call).await?;
     let (cursor, limit) = (call.cursor()?, call.limit()?);
     let page = Fires::fires(call.ledger(), &record.schedule.id, cursor, limit).await?;
-    let ahead = call.query("ahead") == Some("true");
+    let ahead = call.flag("ahead")?;
     let latest = call.now() + Duration::from_millis(1);
     let shown = page
         .items

@@ -1,16 +1,25 @@
 //! Looking at tasks and changing them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tidemill_shared::ledger::{LogLine, LogStream, Logs};
 use tidemill_shared::{
-    Change, Changed, Replay, State, TaskId, TaskRecord, TaskView, Timestamp, parse_duration,
+    AttemptView, Change, Changed, Replay, State, TaskFilter, TaskId, TaskRecord, TaskView,
+    Timestamp, fill_page, parse_duration,
 };
+use tokio::time::Instant;
 
 use super::filter;
-use crate::call::{Call, PageView, Reply, read_cursor, show_cursor};
+use crate::call::{Call, PageView, Reply, read_cursor, show_cursor, some_object};
 use crate::problem::Problem;
+use crate::record_form::{FullAttempt, RecordForm};
+use crate::replay::How;
 use crate::route::Answer;
 use crate::why::why;
+
+/// How long tasks are looked for before a page is answered that is not full.
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// The task of the path, if whoever asks may see it.
 pub(super) async fn task(call: &Call) -> Result<TaskRecord, Problem> {
@@ -24,30 +33,62 @@ pub(super) async fn task(call: &Call) -> Result<TaskRecord, Problem> {
     Ok(task)
 }
 
+/// A task as it is shown, and with `full=true` its record.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    view: TaskView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<RecordForm>,
+}
+
+/// Shows a task as it was asked for.
+pub(super) fn shown(call: &Call, task: &TaskRecord, view: TaskView) -> Result<Shown, Problem> {
+    let record = call
+        .flag("full")?
+        .then(|| RecordForm::of(task))
+        .transpose()?;
+    Ok(Shown { view, record })
+}
+
+/// One page of the tasks that match.
+pub(super) async fn page(call: &Call, filter: &TaskFilter) -> Answer {
+    let (cursor, limit) = (call.cursor()?, call.limit()?);
+    let begun = Instant::now();
+    let is_enough = || begun.elapsed() >= PATIENCE;
+    let page = fill_page(call.inspect()?, filter, cursor, limit, is_enough).await?;
+    let is_partial = page.is_partial(limit);
+    let items = page.items.iter().map(|task| shown(call, task, task.into()));
+    let items = items.collect::<Result<_, _>>()?;
+    let view = PageView {
+        partial: is_partial,
+        ..PageView::new(items, page.next)
+    };
+    Ok(Reply::ok(&view))
+}
+
 /// Tasks, newest enqueued first.
 pub(crate) async fn list(call: Call) -> Answer {
-    let filter = filter::of_query(&call)?;
-    let (cursor, limit) = (call.cursor()?, call.limit()?);
-    let page = call.inspect()?.list(&filter, cursor, limit).await?;
-    let items = page.items.iter().map(TaskView::from).collect();
-    Ok(Reply::ok(&PageView::new(items, page.next)))
+    page(&call, &filter::of_query(&call)?).await
 }
 
 /// One task with every attempt.
 pub(crate) async fn get(call: Call) -> Answer {
     let task = task(&call).await?;
     let attempts = call.inspect()?.attempts(&task.envelope.id).await?;
-    Ok(Reply::ok(&TaskView::from(&task).with_attempts(&attempts)))
+    let view = TaskView::from(&task).with_attempts(&attempts);
+    Ok(Reply::ok(&shown(&call, &task, view)?))
 }
 
 /// The attempts of a task.
 pub(crate) async fn attempts(call: Call) -> Answer {
     let task = task(&call).await?;
     let attempts = call.inspect()?.attempts(&task.envelope.id).await?;
-    let items: Vec<_> = attempts
-        .iter()
-        .map(tidemill_shared::AttemptView::from)
-        .collect();
+    if call.flag("full")? {
+        let items = attempts.iter().map(FullAttempt::from).collect();
+        return Ok(Reply::ok(&PageView::new(items, None)));
+    }
+    let items = attempts.iter().map(AttemptView::from).collect();
     Ok(Reply::ok(&PageView::new(items, None)))
 }
 
@@ -102,6 +143,7 @@ enum Verb {
     RunNow,
     Reschedule,
     Bury,
+    Replay,
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,9 +163,12 @@ struct ActionForm {
     /// Of a skip: also a task that runs, or has no successor to go on with.
     #[serde(default)]
     force: bool,
+    /// Of a replay: how it comes back.
+    #[serde(default, deserialize_with = "some_object")]
+    how: Option<How>,
 }
 
-/// Does something with a task, and answers `{status, detail}`.
+/// Does something with a task, and answers `{status, detail}`, with the states before and after.
 pub(crate) async fn act(call: Call) -> Answer {
     let form: ActionForm = call.json()?;
     let task = task(&call).await?;
@@ -132,7 +177,11 @@ pub(crate) async fn act(call: Call) -> Answer {
     let detail = settle(&call, past, changed)?;
     note(&call, &task, past, form.reason.as_deref()).await;
     let subject = format!("{} {past}", task.envelope.id);
-    let body = serde_json::json!({ "status": "done", "detail": detail });
+    let mut body = serde_json::json!({ "status": "done", "detail": detail });
+    if let Changed::Done { from, to } = changed {
+        body["from"] = from.as_str().into();
+        body["to"] = to.map(State::as_str).into();
+    }
     Ok(Reply::ok(&body).about(subject))
 }
 
@@ -148,6 +197,9 @@ fn change(
     };
     if form.action != Verb::Reschedule && (form.at.is_some() || form.delay.is_some()) {
         return Err(Problem::invalid("at and in go with reschedule only"));
+    }
+    if form.action != Verb::Replay && form.how.is_some() {
+        return Err(Problem::invalid("how goes with replay only"));
     }
     Ok(match form.action {
         Verb::Retry if task.state.is_final() => {
@@ -168,6 +220,13 @@ fn change(
         Verb::Cancel => (Change::Cancel, "cancelled"),
         Verb::Reschedule => (Change::Reschedule(due()?), "rescheduled"),
         Verb::Bury => (Change::Bury, "buried"),
+        Verb::Replay => {
+            let how = form.how.clone().unwrap_or_default();
+            if let Some(queue) = &how.to_queue {
+                call.must_see(queue)?;
+            }
+            (Change::Replay(how.replay()), "replayed")
+        }
     })
 }
 
@@ -188,9 +247,12 @@ pub(super) fn settle(call: &Call, past: &str, changed: Changed) -> Result<String
             "task {id} is {state}, in which it cannot be {past}"
         ))
         .with("state", state.as_str())),
-        Changed::KeyTaken => Err(Problem::conflict(format!(
-            "the key of task {id} is held by another task"
-        ))),
+        Changed::KeyTaken => Err(Problem::new(
+            axum::http::StatusCode::CONFLICT,
+            "key_taken",
+            "Its key is held",
+            format!("the key of task {id} is held by another task"),
+        )),
         Changed::NotFound => Err(Problem::not_found()),
     }
 }

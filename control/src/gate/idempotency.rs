@@ -83,7 +83,9 @@ pub(super) async fn begin(call: &mut Call) -> Result<Begun, Problem> {
     // The id of the task that this key enqueues, whatever happens between here and the answer.
     call.derived_id = Some(derived(&name)?);
     let name = NoteName::new(name)?;
-    let request = hex(&Sha256::digest(&call.body));
+    let query = call.query.iter().flat_map(|(name, value)| [name, value]);
+    let query: Vec<_> = query.map(String::as_str).collect();
+    let request = digest(&[&hex(&Sha256::digest(&call.body)), &digest(&query)]);
     let pending = write(&Kept {
         request: request.clone(),
         answer: None,
@@ -100,7 +102,7 @@ pub(super) async fn begin(call: &mut Call) -> Result<Begun, Problem> {
     let kept: Kept = serde_json::from_str(&note.text).map_err(|_| Problem::internal())?;
     if kept.request != request {
         let title = "Another request had this key";
-        let detail = "the Idempotency-Key was sent with another body; choose a new one";
+        let detail = "the Idempotency-Key was sent with another body or query; choose a new one";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "key_reused", title, detail));
     }

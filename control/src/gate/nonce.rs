@@ -26,15 +26,15 @@ pub(super) async fn check(
         return Ok(());
     }
     let nonce = header_text(headers, "x-nonce").filter(|nonce| (16..=128).contains(&nonce.len()));
-    let wrong = "expected X-Nonce with 16 to 128 characters that were never sent before, and \
+    let wrong = "X-Nonce with 16 to 128 characters that were never sent before, and \
                  X-Timestamp with the present instant, RFC 3339 or seconds since 1970";
     let (Some(nonce), Some(at)) = (nonce, header_text(headers, "x-timestamp").and_then(instant))
     else {
-        return Err(Problem::unauthorized().with("expected", wrong));
+        return Err(Problem::not_once(wrong));
     };
     let now = app.connection.clock.now();
     if at + WINDOW < now || at > now + WINDOW {
-        return Err(Problem::unauthorized().with("expected", "X-Timestamp within 5 minutes of now"));
+        return Err(Problem::not_once("X-Timestamp within 5 minutes of now"));
     }
     let name = idempotency::digest(&[&principal.name, nonce]);
     let name = NoteName::new(name)?;
@@ -44,7 +44,7 @@ pub(super) async fn check(
     let put = ledger.put_note(Book::Nonces, &name, "", only_if, Some(WINDOW * 2));
     match put.await? {
         Some(_) => Ok(()),
-        None => Err(Problem::unauthorized().with("expected", "an X-Nonce that was never sent")),
+        None => Err(Problem::not_once("an X-Nonce that was never sent")),
     }
 }
 

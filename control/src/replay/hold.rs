@@ -68,7 +68,7 @@ impl<'a> Held<'a> {
             None => Err(Error::new(
                 ErrorKind::Conflict,
                 "replay",
-                format!("another process has taken the replay {id} over"),
+                format!("another process has taken the replay {id} over, or stopped it"),
             )),
         }
     }

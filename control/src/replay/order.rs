@@ -75,6 +75,8 @@ pub struct ReplayOrder {
 pub enum ReplayStatus {
     /// It runs, or was cut off and can be resumed.
     Running,
+    /// Somebody stopped it; it can be resumed, or undone.
+    Stopped,
     /// Every letter that was meant is back in line, or could not be.
     Done,
     /// What had not run was taken back.
@@ -154,7 +156,7 @@ impl ReplayBatch {
 }
 
 /// A letter, in few words.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Brief {
     /// The task.
     pub id: TaskId,
@@ -163,12 +165,12 @@ pub struct Brief {
     /// Its queue.
     pub queue: QueueName,
     /// Its last failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 /// What a replay would do.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ReplayPlan {
     /// How many letters.
     pub count: u64,

@@ -27,8 +27,9 @@ enum Came {
 }
 
 impl Replays {
-    /// Runs a replay to its end, or until it is told to stop, after which it can be resumed. Says
-    /// after each part how far it has come. A conflict while another process is at it.
+    /// Runs a replay to its end, or until it is told to stop, after which it can be resumed; one that was
+    /// stopped goes on. Says after each part how far it has come. A conflict while another process is at it,
+    /// and when it is stopped meanwhile.
     pub async fn run(
         &self,
         id: &NoteName,
@@ -36,6 +37,10 @@ impl Replays {
         mut tell: impl FnMut(&ReplayBatch),
     ) -> Result<ReplayBatch> {
         let mut held = Held::take(self, id).await?;
+        if held.batch.status == ReplayStatus::Stopped {
+            held.batch.status = ReplayStatus::Running;
+            held.keep().await?;
+        }
         if held.batch.parts > held.batch.parts_done {
             let part = self.part(&held.batch, held.batch.parts - 1).await?;
             self.put_back(&mut held, &part, Retake::Again).await?;

@@ -1,18 +1,35 @@
 //! Taking a replay back.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tidemill_shared::{Change, Changed, Error, ErrorKind, NoteName, Result, State, TaskId};
 
 use super::hold::Held;
-use super::{ReplayStatus, Replays};
+use super::{How, ReplayStatus, Replays};
 
 /// What an undo did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoOutcome {
     /// How many are dead letters again.
     pub taken_back: u64,
     /// How many had run, or were otherwise no longer as the replay had left them.
     pub left: u64,
+    /// What of the replay stays with those that were taken back, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stays: Option<String>,
+}
+
+/// A letter is kept once, as it is: what it held before an edit is nowhere any more, and a merge patch does
+/// not say what it replaced.
+fn stays(how: &How) -> Option<String> {
+    let parts = [
+        how.edit.as_ref().map(|_| "the edit of the payload"),
+        how.to_queue.as_ref().map(|_| "the queue"),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    let what = Some(parts.join(" and ")).filter(|what| !what.is_empty())?;
+    Some(format!(
+        "{what} stays: a letter is kept as it is now, and not as it was; an export made before has the old one"
+    ))
 }
 
 impl Replays {
@@ -33,7 +50,10 @@ impl Replays {
                 "the hour in which the replay could be undone is over",
             ));
         }
-        let mut outcome = UndoOutcome::default();
+        let mut outcome = UndoOutcome {
+            stays: stays(&held.batch.order.how),
+            ..UndoOutcome::default()
+        };
         for number in 0..held.batch.parts {
             for (id, attempt) in self.part(&held.batch, number).await? {
                 match self.take_back(&id, attempt).await? {
@@ -55,10 +75,18 @@ impl Replays {
             return Ok(false);
         };
         let waits = matches!(task.state, State::Pending | State::Scheduled);
-        if !waits || task.attempt != attempt {
+        if !waits || (task.attempt != attempt && self.has_run(id, attempt).await?) {
             return Ok(false);
         }
         let changed = inspect.change(id, &Change::Bury).await?;
         Ok(matches!(changed, Changed::Done { .. }))
+    }
+
+    /// Whether a run has begun since: a worker that was told to stop may have had it in hand, and put it back
+    /// as it was.
+    async fn has_run(&self, id: &TaskId, attempt: u32) -> Result<bool> {
+        let attempts = self.inspect()?.attempts(id).await?;
+        let mut since = attempts.iter().filter(|one| one.attempt > attempt);
+        Ok(since.any(|one| one.started_at.is_some()))
     }
 }

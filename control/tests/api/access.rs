@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::{Action, Need, ROUTES, Role, Route};
+use tidemill_control::{Action, Authentication, Need, ROUTES, Role, Route, Settings};
 
 use crate::stage::{Answer, Stage};
 
@@ -175,6 +175,11 @@ async fn what_lies_outside_a_scope_looks_as_if_it_were_not_there() {
             .await
             .refused(404, "");
     }
+    let bulk = json!({ "action": "cancel", "filter": { "queue": "pay" } });
+    stage
+        .call_as(&mail, "POST", "/api/v1/tasks/bulk", Some(bulk))
+        .await
+        .refused(404, "");
     let all = json!({ "all": true, "filter": { "queue": "pay" } });
     for path in ["/api/v1/replays", "/api/v1/dead/purge"] {
         let answer = stage.call_as(&mail, "POST", path, Some(all.clone())).await;
@@ -193,6 +198,95 @@ async fn what_lies_outside_a_scope_looks_as_if_it_were_not_there() {
     assert_eq!(queues["items"][0]["queue"], "mail");
     assert_eq!(queues["items"].as_array().unwrap().len(), 1);
     stage.end().await;
+}
+
+/// Metrics tell of every queue.
+#[tokio::test]
+async fn metrics_are_for_those_who_see_every_queue() {
+    let stage = Stage::new().await;
+    let mail = stage.token("mailer", Role::Admin, &["mail"]).await;
+    let eye = stage.token("eye", Role::Viewer, &[]).await;
+    stage
+        .call_as(&mail, "GET", "/metrics", None)
+        .await
+        .refused(403, "every queue");
+    let answer = stage.call_as(&eye, "GET", "/metrics", None).await;
+    assert_eq!(
+        (answer.status.as_u16(), &*answer.text),
+        (200, "tidemill_up 1\n")
+    );
+    stage.end().await;
+}
+
+/// Ids are one room for all queues; that one is taken is all that is told.
+#[tokio::test]
+async fn an_id_that_is_taken_elsewhere_is_refused_in_the_same_words() {
+    let stage = Stage::new().await;
+    let mail = stage.token("mailer", Role::Operator, &["mail"]).await;
+    for queue in ["pay", "mail"] {
+        stage
+            .enqueue(json!({ "kind": "echo", "queue": queue, "id": format!("of-{queue}") }))
+            .await;
+    }
+    let mut told = HashSet::new();
+    for queue in ["pay", "mail"] {
+        let id = format!("of-{queue}");
+        let task = json!({ "kind": "echo", "queue": "mail", "id": id });
+        let answer = stage
+            .call_as(&mail, "POST", "/api/v1/tasks", Some(task))
+            .await;
+        answer.refused(409, "there is a task with the id");
+        told.insert(answer.text.replace(&id, "ID"));
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+    stage.end().await;
+}
+
+/// S47: a token that has ended keeps the door shut.
+#[tokio::test]
+async fn who_has_had_a_token_is_not_open_to_everybody_when_it_ends() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let connection = crate::stage::store(&folder).await;
+    let nobody = String::new();
+    let stage = Stage::on(connection.clone(), folder, nobody, |_| {}).await;
+    let form = || json!({ "name": "mallory", "role": "admin" }).to_string();
+    let ask = async |stage: &Stage| {
+        let request = stage
+            .request("POST", "/api/v1/tokens")
+            .header("content-type", "application/json")
+            .body(form());
+        Answer::of(request.send().await.unwrap()).await
+    };
+    let look = async |stage: &Stage| {
+        let request = stage.request("GET", "/api/v1/queues");
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(look(&stage).await, 200);
+    let ada = stage.token("ada", Role::Admin, &[]).await;
+    // Within a second of the first token, without a new start.
+    let deadline = tokio::time::Instant::now() + crate::stage::PATIENCE;
+    while look(&stage).await == 200 {
+        assert!(tokio::time::Instant::now() < deadline, "it shuts in time");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stage
+        .call_as(&ada, "GET", "/api/v1/queues", None)
+        .await
+        .is(200);
+    stage
+        .call_as(&ada, "DELETE", "/api/v1/tokens/ada", None)
+        .await
+        .is(204);
+    ask(&stage).await.refused(401, "token");
+    let folder = stage.end_and_keep().await;
+    let again = Stage::on(connection.clone(), folder, String::new(), |_| {}).await;
+    ask(&again).await.refused(401, "token");
+    let folder = again.end_and_keep().await;
+    // On purpose.
+    let open = |settings: &mut Settings| settings.authentication = Authentication::Off;
+    let open = Stage::on(connection, folder, String::new(), open).await;
+    ask(&open).await.is(201);
+    open.end().await;
 }
 
 #[tokio::test]
@@ -301,7 +395,7 @@ async fn a_change_counts_once_where_that_is_asked_for() {
     stage
         .call("POST", "/api/v1/queues/mail/pause", None)
         .await
-        .refused(401, "");
+        .refused(401, "X-Nonce");
     send("short", now.to_string()).await.refused(401, "");
     let old = now - Duration::from_secs(3_600);
     send("0123456789abcdef", old.to_string())

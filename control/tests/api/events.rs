@@ -1,9 +1,12 @@
 //! What changes, as it changes.
 
+use std::time::Duration;
+
 use reqwest::Response;
 use serde_json::{Value, json};
+use tidemill_control::{Role, Scope, Tokens};
 use tidemill_shared::ledger::{LogLine, LogStream, Logs};
-use tidemill_shared::{TaskId, Timestamp};
+use tidemill_shared::{NoteName, TaskId, Timestamp};
 
 use crate::stage::{Answer, PATIENCE, Stage};
 
@@ -22,7 +25,11 @@ struct Events {
 
 impl Events {
     async fn of(stage: &Stage, path: &str, last: Option<&str>) -> Self {
-        let mut request = stage.request("GET", path).bearer_auth(&stage.admin);
+        Self::as_whom(stage, &stage.admin, path, last).await
+    }
+
+    async fn as_whom(stage: &Stage, token: &str, path: &str, last: Option<&str>) -> Self {
+        let mut request = stage.request("GET", path).bearer_auth(token);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -69,6 +76,47 @@ impl Events {
             }
         }
     }
+}
+
+/// Whoever would not be let in any more is told nothing more.
+#[tokio::test]
+async fn a_stream_ends_with_the_token_that_opened_it() {
+    let stage = Stage::new().await;
+    let id = stage.enqueue(json!({ "kind": "echo", "in": "1h" })).await;
+    let paths = [
+        "/api/v1/events".to_owned(),
+        format!("/api/v1/tasks/{id}/events"),
+        format!("/api/v1/tasks/{id}/logs/events"),
+    ];
+    let (tokens, now) = (Tokens::new(&stage.connection), stage.connection.clock.now());
+    let short = NoteName::new("short").unwrap();
+    let end = now + Duration::from_secs(5);
+    let short = tokens.issue(short, Role::Viewer, Scope::default(), Some(end), "test");
+    let short = short.await.unwrap().text;
+    let gone = stage.token("gone", Role::Viewer, &[]).await;
+    let mut good = Events::of(&stage, "/api/v1/events", None).await;
+    let mut streams = Vec::new();
+    for path in &paths {
+        streams.push(Events::as_whom(&stage, &short, path, None).await);
+        streams.push(Events::as_whom(&stage, &gone, path, None).await);
+    }
+    tokens
+        .revoke(&NoteName::new("gone").unwrap())
+        .await
+        .unwrap();
+    let to_their_ends = async {
+        for stream in &mut streams {
+            while stream.next().await.is_some() {}
+        }
+    };
+    tokio::time::timeout(PATIENCE, to_their_ends)
+        .await
+        .expect("the streams end in time");
+    // Others go on.
+    let later = stage.enqueue(json!({ "kind": "echo" })).await;
+    good.until("task", |task| task["id"] == later.as_str())
+        .await;
+    stage.end().await;
 }
 
 #[tokio::test]
@@ -164,6 +212,82 @@ async fn everything_is_seen_as_it_changes() {
     stage.end().await;
 }
 
+/// Whoever was away for a moment goes on behind the last event that was seen.
+#[tokio::test]
+async fn nothing_is_missed_while_nobody_listens() {
+    let stage = Stage::new().await;
+    let mut events = Events::of(&stage, "/api/v1/events", None).await;
+    let first = stage
+        .enqueue(json!({ "kind": "echo", "queue": "mail" }))
+        .await;
+    let seen = events
+        .until("task", |task| task["id"] == first.as_str())
+        .await;
+    let last = seen.id.unwrap();
+    drop(events);
+    let mut ids = Vec::new();
+    for _ in 0..300 {
+        ids.push(
+            stage
+                .enqueue(json!({ "kind": "echo", "queue": "mail" }))
+                .await,
+        );
+    }
+    let schedule = json!({ "kind": "echo", "cron": "0 3 * * *" });
+    stage
+        .call("PUT", "/api/v1/schedules/nightly", Some(schedule))
+        .await
+        .is(201);
+    let mut events = Events::of(&stage, "/api/v1/events", Some(&last)).await;
+    let mut schedules = 0;
+    while !ids.is_empty() || schedules == 0 {
+        let event = events.next().await.expect("the stream goes on");
+        assert_ne!(event.name, "skipped", "{event:?}");
+        ids.retain(|id| event.data["id"] != id.as_str());
+        schedules += usize::from(event.name == "schedule" && event.data["change"] == "added");
+    }
+    drop(events);
+    let mut events = Events::of(&stage, "/api/v1/events", Some("other.7")).await;
+    events
+        .until("skipped", |data| data["detail"].is_string())
+        .await;
+    events
+        .until("queue", |queue| queue["enqueued_total"] == 301)
+        .await;
+    stage.end().await;
+}
+
+/// More than a look goes through is said to have been skipped, with the counts that are known.
+#[tokio::test]
+async fn what_was_skipped_is_said() {
+    let stage = Stage::new().await;
+    let mut events = Events::of(&stage, "/api/v1/events", None).await;
+    let first = stage
+        .enqueue(json!({ "kind": "echo", "queue": "mail" }))
+        .await;
+    events.until("task", |_| true).await;
+    let one = json!({ "kind": "echo", "queue": "mail" });
+    let tasks = vec![one; 5_000];
+    stage
+        .post("/api/v1/tasks/batch", json!({ "tasks": tasks }))
+        .await
+        .is(202);
+    let (mut seen, mut skipped) = (0, 0);
+    while seen + skipped < 5_000 {
+        let event = events.next().await.expect("the stream goes on");
+        // What changes while a stream begins may be told twice.
+        seen += u64::from(event.name == "task" && event.data["id"] != first.as_str());
+        if event.name == "skipped" {
+            skipped += event.data["enqueued"].as_u64().unwrap();
+        }
+    }
+    // The first one may be told again as one of those that were skipped.
+    let told = seen + skipped;
+    assert!((5_000..=5_001).contains(&told), "{told}");
+    assert!(seen >= 1_000 && skipped > 0, "{seen} {skipped}");
+    stage.end().await;
+}
+
 /// S10.
 #[tokio::test]
 async fn streams_are_counted_and_end_with_the_service() {
@@ -176,5 +300,55 @@ async fn streams_are_counted_and_end_with_the_service() {
     Answer::of(anonymous).await.refused(401, "");
     drop(first);
     stage.stop.cancel();
+    stage.end().await;
+}
+
+/// S10. Its place is free again for others.
+#[tokio::test]
+async fn a_reader_that_does_not_read_is_let_go() {
+    let stage = Stage::with(|settings| {
+        settings.max_streams = 1;
+        settings.patience = Duration::from_millis(200);
+    })
+    .await;
+    let id = stage.enqueue(json!({ "kind": "echo" })).await;
+    let task = TaskId::new(&id).unwrap();
+    // More than the buffers of both sides take.
+    for _ in 0..40 {
+        let line = |_| LogLine {
+            at: Timestamp::from_millis(0),
+            attempt: 1,
+            stream: LogStream::Stdout,
+            text: "x".repeat(2_000),
+        };
+        let lines = (0..200).map(line).collect();
+        Logs::append_log(&*stage.connection.ledger, &task, lines)
+            .await
+            .unwrap();
+    }
+    let path = format!("/api/v1/tasks/{id}/logs/events");
+    let mut lazy = tokio::net::TcpStream::connect(stage.address).await.unwrap();
+    let ask = format!(
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\n\r\n",
+        stage.admin
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut lazy, ask.as_bytes())
+        .await
+        .unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // At first its place is taken, then it is let go.
+    let mut was_taken = false;
+    loop {
+        let events = format!("/api/v1/tasks/{id}/events");
+        let request = stage.request("GET", &events).bearer_auth(&stage.admin);
+        let status = request.send().await.unwrap().status().as_u16();
+        was_taken |= status == 503;
+        if was_taken && status == 200 {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "it keeps its place");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(lazy);
     stage.end().await;
 }

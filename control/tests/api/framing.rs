@@ -108,20 +108,27 @@ async fn idle_and_slow_connections_do_not_keep_others_out() {
     stage.end().await;
 }
 
+/// A stream of events that is open: a connection that is busy.
+async fn busy(stage: &Stage) -> TcpStream {
+    let mut stream = TcpStream::connect(stage.address).await.unwrap();
+    let ask = format!(
+        "GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\n\r\n",
+        stage.admin
+    );
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    stream
+}
+
 /// S23.
 #[tokio::test]
 async fn no_more_connections_are_served_than_was_said() {
     let stage = Stage::with(|settings| settings.max_connections = 4).await;
     let mut held = Vec::new();
     for _ in 0..4 {
-        let mut stream = TcpStream::connect(stage.address).await.unwrap();
-        stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            .await
-            .unwrap();
-        let mut first = [0; 12];
-        stream.read_exact(&mut first).await.unwrap();
-        held.push(stream);
+        held.push(busy(&stage).await);
     }
     let mut fifth = TcpStream::connect(stage.address).await.unwrap();
     let ask = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
@@ -135,5 +142,54 @@ async fn no_more_connections_are_served_than_was_said() {
     served.unwrap().unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
     drop((held, fifth));
+    stage.end().await;
+}
+
+/// S23. Ten thousand connections that say nothing, or never end their heads, and among them somebody
+/// who has a stream open, and somebody who asks how the service is.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_idle_connections_keep_nobody_out() {
+    let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+    let (soft, hard) = limit.unwrap();
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    // Each has a descriptor here, and those that are served one more.
+    let many = usize::try_from(hard)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(3_000);
+    let many = many.min(10_000);
+    assert!(many > 1_000, "descriptors: {soft} of {hard}");
+    let stage = Stage::new().await;
+    let mut events = busy(&stage).await;
+    let mut idle = Vec::with_capacity(many);
+    let mut slowest = Duration::ZERO;
+    for number in 0..many {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        if number % 2 == 0 {
+            stream.write_all(b"GET /healthz HTT").await.ok();
+        }
+        idle.push(stream);
+        if number % 500 == 499 {
+            let before = tokio::time::Instant::now();
+            // A connection of its own each time, as a probe of health has.
+            let answer = say(
+                &stage,
+                "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+            );
+            assert!(answer.await.starts_with("HTTP/1.1 200"));
+            slowest = slowest.max(before.elapsed());
+        }
+    }
+    // A few milliseconds on a machine that does nothing else.
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    stage
+        .enqueue(serde_json::json!({ "kind": "echo", "queue": "seen" }))
+        .await;
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("seen") {
+        let read = events.read_buf(&mut seen);
+        let read = tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+        assert!(read > 0, "the stream was not the one to give way");
+    }
+    drop((idle, events));
     stage.end().await;
 }

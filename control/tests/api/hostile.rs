@@ -426,3 +426,40 @@ async fn no_route_takes_a_body_that_it_does_not_name() {
     }
     stage.end().await;
 }
+
+/// S45.
+#[tokio::test]
+async fn a_trace_goes_on_and_what_is_none_does_no_harm() {
+    const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let stage = Stage::new().await;
+    let (version, zeros) = (
+        GOOD.replacen("00", "ff", 1),
+        format!("00-{:032}-{:016}-01", 0, 0),
+    );
+    let upper = GOOD.to_uppercase();
+    for (parent, goes_on) in [
+        (GOOD, true),
+        (&version, false),
+        (&zeros, false),
+        (&upper, false),
+    ] {
+        let request = stage
+            .request("POST", "/api/v1/tasks")
+            .bearer_auth(&stage.admin)
+            .header("content-type", "application/json")
+            .header("traceparent", parent)
+            .header("tracestate", "k=v,".repeat(500))
+            .header("baggage", vec!["a=b"; 200].join(","))
+            .body(json!({ "kind": "echo" }).to_string());
+        let answer = Answer::of(request.send().await.unwrap()).await.is(202);
+        let path = format!("/api/v1/tasks/{}", answer["id"].as_str().unwrap());
+        let task = stage.get(&path).await.is(200);
+        assert_eq!(task["trace_id"].is_string(), goes_on, "{parent}: {task}");
+        let headers = &task["headers"];
+        assert!(
+            headers["tracestate"].is_null() && headers["baggage"].is_null(),
+            "{task}"
+        );
+    }
+    stage.end().await;
+}

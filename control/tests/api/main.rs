@@ -7,10 +7,12 @@
 )]
 
 mod access;
+mod bulk;
 mod document;
 mod events;
 mod framing;
 mod hostile;
+mod jwt;
 mod offload;
 mod operating;
 mod outage;

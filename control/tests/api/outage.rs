@@ -26,7 +26,9 @@ mod faults {
             let program = std::env::var("TIDEMILL_TEST_REDIS_SERVER").unwrap();
             let child = Command::new(program)
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-                .args(["--save", "", "--appendonly", "yes", "--dir"])
+                // Each second would not do: a write that waits for the disk is lost with the process.
+                .args(["--save", "", "--appendonly", "yes"])
+                .args(["--appendfsync", "always", "--dir"])
                 .arg(folder.path())
                 .stdout(Stdio::null())
                 .spawn();
@@ -58,7 +60,8 @@ mod faults {
     async fn a_store_that_is_down_is_503_without_a_word_about_it() {
         let folder = TempDir::new().unwrap();
         let redis = Redis::start(&folder, free_port());
-        let options = || RedisOptions::parse(&redis.url()).unwrap();
+        let url = format!("{}?timeout=1s", redis.url());
+        let options = || RedisOptions::parse(&url).unwrap();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let store = loop {
             match RedisStore::open(options(), Namespace::default(), None).await {
@@ -80,6 +83,10 @@ mod faults {
         let stage = stage.await;
         let id = stage.enqueue(json!({ "kind": "echo" })).await;
         stage.get("/readyz").await.is(200);
+        // What the service has begun it goes on with.
+        stage.letters("mail", 30).await;
+        let order = json!({ "filter": { "queue": "mail" }, "rate": 10 });
+        let replay = stage.post("/api/v1/replays", order).await.is(202);
         let port = redis.port;
         drop(redis);
         for (method, path, body) in [
@@ -107,6 +114,17 @@ mod faults {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         stage.get(&format!("/api/v1/tasks/{id}")).await.is(200);
+        let path = format!("/api/v1/replays/{}", replay["id"].as_str().unwrap());
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let replay = stage.get(&path).await.is(200);
+            if replay["status"] == "done" {
+                assert_eq!(replay["replayed"], 30, "{replay}");
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{replay}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         stage.end().await;
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidemill_control::{Role, Scope, Server, Settings, Tokens};
 use tidemill_embedded::{SqliteOptions, SqliteStore, Synchronous};
+use tidemill_rabbitmq::{RabbitOptions, RabbitStore};
 use tidemill_redis::{RedisOptions, RedisStore};
 use tidemill_shared::{
     BuryReason, Clock, Connection, Demand, FailureRecord, Lease, Namespace, NoteName, QueueDemand,
@@ -88,7 +89,7 @@ pub(crate) struct Stage {
     pub(crate) admin: String,
     pub(crate) stop: CancellationToken,
     served: JoinSet<()>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stage {
@@ -116,7 +117,7 @@ impl Stage {
         let mut settings = Settings::new(([127, 0, 0, 1], 0).into());
         set(&mut settings);
         let server = Server::new(&connection, Namespace::default(), settings)
-            .with_metrics(|| "tidemill_up 1\n".to_owned())
+            .with_metrics(|| Box::pin(async { "tidemill_up 1\n".to_owned() }))
             .on_reload(|| Box::pin(async { Ok("nothing has changed".to_owned()) }));
         let bound = server.bind().await.unwrap();
         let (address, stop) = (bound.address(), CancellationToken::new());
@@ -130,7 +131,7 @@ impl Stage {
             admin,
             stop,
             served,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -187,7 +188,12 @@ impl Stage {
     }
 
     /// Puts a task in line and answers its id.
-    pub(crate) async fn enqueue(&self, body: Value) -> String {
+    pub(crate) async fn enqueue(&self, mut body: Value) -> String {
+        // What RabbitMQ itself keeps nobody can look at; its ledger keeps what has an id of its own.
+        let system = self.connection.broker.capabilities().system;
+        if system.contains("rabbitmq") && body["id"].is_null() {
+            body["id"] = WorkerId::random().as_str().into();
+        }
         let answer = self.post("/api/v1/tasks", body).await.is(202);
         answer["id"].as_str().unwrap().to_owned()
     }
@@ -243,11 +249,17 @@ impl Stage {
         self.bury(queue, "no relay").await
     }
 
-    pub(crate) async fn end(mut self) {
+    pub(crate) async fn end(self) {
+        drop(self.end_and_keep().await);
+    }
+
+    /// The same, for another service on the same store.
+    pub(crate) async fn end_and_keep(mut self) -> TempDir {
         self.stop.cancel();
         while let Some(ended) = self.served.join_next().await {
             ended.unwrap();
         }
+        self.folder
     }
 }
 
@@ -258,14 +270,24 @@ pub(crate) async fn store(folder: &TempDir) -> Connection {
         reason = "a test has no arguments, only an environment"
     )]
     let url = std::env::var("TIDEMILL_TEST_STORE");
-    if let Ok(url) = url {
-        let options = RedisOptions::parse(&url).unwrap();
-        let namespace = Namespace::new(WorkerId::random().as_str()).unwrap();
-        let store = RedisStore::open(options, namespace, None).await;
-        return store.unwrap().connection();
-    }
+    let namespace = || Namespace::new(WorkerId::random().as_str()).unwrap();
     let options = SqliteOptions::default().synchronous(Synchronous::Off);
     let path = folder.path().join("test.db");
+    if let Ok(url) = url.as_ref()
+        && url.starts_with("amqp")
+    {
+        // RabbitMQ keeps messages alone; the ledger has the same namespace.
+        let (clock, namespace) = (Arc::new(WallClock), namespace());
+        let ledger = SqliteStore::open(&path, options, namespace.clone(), clock).unwrap();
+        let options = RabbitOptions::parse(url).unwrap();
+        let store = RabbitStore::open(options, namespace, ledger.connection()).await;
+        return store.unwrap().connection();
+    }
+    if let Ok(url) = url {
+        let options = RedisOptions::parse(&url).unwrap();
+        let store = RedisStore::open(options, namespace(), None).await;
+        return store.unwrap().connection();
+    }
     let store = SqliteStore::open(&path, options, Namespace::default(), Arc::new(WallClock));
     store.unwrap().connection()
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tidemill_e2e::faults::{Campaign, ScheduleCampaign};
-use tidemill_e2e::scenario::{EnqueueKills, Producers, WorkerKills};
-use tidemill_e2e::{Result, fresh_seed};
+use tidemill_e2e::faults::{Bed, Campaign, Furniture, ScheduleCampaign};
+use tidemill_e2e::scenario::{EnqueueKills, Producers, Protocol, Replays, Traces, WorkerKills};
+use tidemill_e2e::{Place, Result, fresh_seed};
 use tokio::time::Instant;
 
 #[derive(Parser)]
@@ -24,8 +24,14 @@ enum Scenario {
     EnqueueKills(Size),
     /// Two producers on one file; the leader is killed at random moments.
     Producers(Size),
+    /// 100,000 dead letters replayed at a rate by a process that is killed, and taken back.
+    Replays(Size),
+    /// Fires and API calls that end in requests, told to a collector of others.
+    Traces(Size),
     /// Redis, its network and the processes around it fail on purpose.
     RedisFaults(Faults),
+    /// RabbitMQ, its network and the processes around it fail on purpose, on one node and on three.
+    RabbitFaults(Faults),
     /// Producers, clocks and definitions of schedules fail or change on purpose, on both stores.
     Schedules(Faults),
 }
@@ -78,7 +84,15 @@ async fn main() -> Result {
         Scenario::Kills(size) => kills(&size, folder.path()).await?,
         Scenario::EnqueueKills(size) => enqueue_kills(&size, folder.path()).await?,
         Scenario::Producers(size) => producers(&size, folder.path()).await?,
-        Scenario::RedisFaults(faults) => return redis_faults(faults).await,
+        Scenario::Replays(size) => replays(&size, folder.path()).await?,
+        Scenario::Traces(size) => traces(&size, folder.path()).await?,
+        Scenario::RedisFaults(faults) => {
+            return campaign(faults).run(|line| println!("{line}")).await;
+        }
+        Scenario::RabbitFaults(faults) => {
+            let campaign = campaign(faults);
+            return campaign.run_on_rabbitmq(|line| println!("{line}")).await;
+        }
         Scenario::Schedules(faults) => return schedules(faults).await,
     };
     let path = report.write(start.elapsed())?;
@@ -127,14 +141,82 @@ async fn kills(size: &Size, folder: &Path) -> Result<Report> {
     })
 }
 
-async fn redis_faults(faults: Faults) -> Result {
+async fn traces(size: &Size, folder: &Path) -> Result<Report> {
+    let (seed, count) = size.or(10_000);
+    println!("seed {seed}, {count} tasks");
+    // Three of ten tasks come from a hundred schedules.
+    let fires = usize::try_from(count)? * 3 / 1_000;
+    let bed = Bed::make(folder, Furniture::Node).await?;
+    let redis = &bed.redis;
+    let file = folder.join("tasks.db");
+    let trials = [
+        ("SQLite, http/protobuf", Place::file(&file), Protocol::Http),
+        (
+            "SQLite, grpc",
+            Place::at(&format!("sqlite:{}", file.display()), "grpc"),
+            Protocol::Grpc,
+        ),
+        (
+            "Redis, http/protobuf",
+            Place::at(&redis.url(), "http"),
+            Protocol::Http,
+        ),
+        (
+            "Redis, grpc",
+            Place::at(&redis.url(), "grpc"),
+            Protocol::Grpc,
+        ),
+        (
+            "RabbitMQ beside Redis, http/protobuf",
+            bed.place("rabbit-http"),
+            Protocol::Http,
+        ),
+        (
+            "RabbitMQ beside Redis, grpc",
+            bed.place("rabbit-grpc"),
+            Protocol::Grpc,
+        ),
+    ];
+    let mut findings = Vec::new();
+    for (name, place, protocol) in trials {
+        let home = folder.join(name.replace([' ', '/', ','], "-"));
+        std::fs::create_dir(&home)?;
+        let trial = Traces {
+            seed,
+            calls: usize::try_from(count)? - 100 * fires,
+            schedules: 100,
+            fires,
+            protocol,
+        };
+        let seen = trial.run(&place, &home).await?;
+        let found = format!(
+            "{} tasks ({} from fires), {} requests, {} spans: {:.2} % connected",
+            seen.tasks,
+            seen.fires,
+            seen.requests,
+            seen.spans,
+            seen.share()
+        );
+        println!("{name}: {found}");
+        findings.push((name, found));
+    }
+    Ok(Report {
+        name: "traces",
+        seed,
+        count,
+        findings,
+    })
+}
+
+/// The campaign of the rows that were asked for; its seed is said.
+fn campaign(faults: Faults) -> Campaign {
     let campaign = Campaign {
         seed: faults.seed.unwrap_or_else(fresh_seed),
         length: Duration::from_secs(faults.seconds.unwrap_or(20)),
         row: faults.row,
     };
     println!("seed {}", campaign.seed);
-    campaign.run(|line| println!("{line}")).await
+    campaign
 }
 
 async fn schedules(faults: Faults) -> Result {
@@ -191,6 +273,37 @@ async fn producers(size: &Size, folder: &Path) -> Result<Report> {
                 "latest start behind its instant",
                 format!("{:.2?}", seen.latest),
             ),
+        ],
+    })
+}
+
+async fn replays(size: &Size, folder: &Path) -> Result<Report> {
+    let (seed, count) = size.or(10);
+    println!("seed {seed}, {count} kills");
+    let (letters, rate) = (100_000, 2_000);
+    let replays = Replays {
+        seed,
+        letters,
+        kills: count,
+        rate,
+    };
+    let seen = replays.run(folder).await?;
+    Ok(Report {
+        name: "replays",
+        seed,
+        count,
+        findings: vec![
+            (
+                "letters, each of which came back exactly once",
+                seen.replayed.to_string(),
+            ),
+            ("a second, at most", rate.to_string()),
+            ("died again, and stayed dead", seen.died_again.to_string()),
+            (
+                "of a second replay, had run before it was taken back",
+                seen.ran_before_undo.to_string(),
+            ),
+            ("and are dead letters again", seen.taken_back.to_string()),
         ],
     })
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tidemill_e2e::Result;
 use tidemill_e2e::faults::{Feeder, Point, Shift};
+use tidemill_e2e::{Ids, Result};
 use tracing_subscriber::filter::LevelFilter;
 
 #[derive(Parser)]
@@ -23,10 +23,21 @@ enum Role {
 }
 
 #[derive(Args)]
-struct FeedArguments {
+struct Place {
     /// The store.
-    #[arg(long)]
+    #[arg(long, env = "TIDEMILL_BROKER")]
     broker: String,
+    /// What is kept beside it.
+    #[arg(long, env = "TIDEMILL_LEDGER")]
+    ledger: Option<String>,
+    #[arg(long, env = "TIDEMILL_NAMESPACE")]
+    namespace: String,
+}
+
+#[derive(Args)]
+struct FeedArguments {
+    #[command(flatten)]
+    place: Place,
     /// The folder of the trial.
     #[arg(long)]
     folder: PathBuf,
@@ -55,9 +66,8 @@ struct FeedArguments {
 
 #[derive(Args)]
 struct WorkArguments {
-    /// The store.
-    #[arg(long)]
-    broker: String,
+    #[command(flatten)]
+    place: Place,
     /// The folder of the trial.
     #[arg(long)]
     folder: PathBuf,
@@ -79,7 +89,7 @@ async fn main() -> Result {
         .init();
     match Arguments::parse().role {
         Role::Feed(arguments) => {
-            let connection = connect(&arguments.broker).await?;
+            let connection = arguments.place.connect().await?;
             let feeder = Feeder {
                 name: arguments.name,
                 seed: arguments.seed,
@@ -87,13 +97,17 @@ async fn main() -> Result {
                 ballast: arguments.ballast,
                 retention: arguments.retention,
                 slow: arguments.slow,
+                ids: match arguments.place.ledger {
+                    Some(_) => Ids::Library,
+                    None => Ids::Caller,
+                },
             };
             feeder
                 .run(&connection, &arguments.folder, &arguments.until)
                 .await
         }
         Role::Work(arguments) => {
-            let connection = connect(&arguments.broker).await?;
+            let connection = arguments.place.connect().await?;
             let shift = Shift {
                 lease: arguments.lease,
                 grace: arguments.grace,
@@ -107,7 +121,13 @@ async fn main() -> Result {
     }
 }
 
-/// The store, also when the process was started before it.
-async fn connect(broker: &str) -> tidemill::Result<tidemill::Connection> {
-    tidemill::Connect::to(broker).patiently().open().await
+impl Place {
+    /// The store, also when the process was started before it.
+    async fn connect(&self) -> tidemill::Result<tidemill::Connection> {
+        let mut connect = tidemill::Connect::to(&self.broker).namespace(&self.namespace);
+        if let Some(ledger) = &self.ledger {
+            connect = connect.ledger(ledger);
+        }
+        connect.patiently().open().await
+    }
 }

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidemill::{Clock, SystemClock, Timestamp};
+use tidemill::{Clock, SystemClock, TaskId, Timestamp};
 
 use crate::{Journal, Result};
 
@@ -41,6 +41,25 @@ pub struct Line {
     pub process: u32,
     /// When.
     pub at: Timestamp,
+}
+
+/// The name of a task in the ledger: an id that tells the kind stands for itself, one that the library
+/// made stands behind the kind.
+pub(super) fn name(prefix: &str, id: &TaskId) -> String {
+    match id.as_str().starts_with(prefix) || !is_made(id.as_str()) {
+        true => id.as_str().to_owned(),
+        false => format!("{prefix}~{id}"),
+    }
+}
+
+/// The id of a task, from its name.
+pub(super) fn id_of(name: &str) -> &str {
+    name.split_once('~').map_or(name, |(_, id)| id)
+}
+
+/// Whether the library has made it.
+fn is_made(id: &str) -> bool {
+    id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
 /// The ledgers of one trial, in its folder: lines, and a file for each effect.

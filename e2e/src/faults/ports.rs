@@ -12,7 +12,7 @@ const FIRST: u16 = 10_000;
 const COUNT: u32 = 12_000;
 
 /// A port that nothing listens on, and whose bus is free too.
-pub(super) fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     for _ in 0..COUNT {
         let taken = TAKEN.fetch_add(1, Ordering::Relaxed);

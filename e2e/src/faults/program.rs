@@ -3,22 +3,20 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::Result;
+use crate::{Place, Result};
 
 /// The real program, on this store and without any settings from the environment.
-pub(super) fn tidemill(broker: &str) -> Result<Command> {
+pub(super) fn tidemill(place: impl Into<Place>) -> Result<Command> {
     let mut command = Command::new(find("tidemill", "tidemill-cli")?);
-    for name in ["CONFIG", "LEDGER", "NAMESPACE"] {
-        command.env_remove(format!("TIDEMILL_{name}"));
-    }
-    command.env("TIDEMILL_BROKER", broker);
+    place.into().tell(&mut command);
     Ok(command)
 }
 
 /// A feeder or a worker of the campaign.
-pub(super) fn victim(role: &str, broker: &str) -> Result<Command> {
+pub(super) fn victim(role: &str, place: &Place) -> Result<Command> {
     let mut command = Command::new(find("tidemill-victim", "tidemill-e2e")?);
-    command.args([role, "--broker", broker]);
+    command.arg(role);
+    place.tell(&mut command);
     Ok(command)
 }
 

@@ -4,13 +4,13 @@ mod absence;
 mod limits;
 mod network;
 mod outages;
-mod pauses;
+pub(super) mod pauses;
 mod power;
 mod roles;
 mod room;
-mod signals;
+pub(super) mod signals;
 mod tampering;
-mod workers;
+pub(super) mod workers;
 
 use futures::future::LocalBoxFuture;
 

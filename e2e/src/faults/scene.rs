@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tidemill::{Client, Clock, SystemClock, TaskId, TaskRecord, Timestamp, format_duration};
 
-use super::ledger::{Deed, Ledger, Line};
+use super::ledger::{Deed, Ledger, Line, id_of, name};
 use super::oracle::{self, Bounds, Finding};
 use super::program::victim;
 use super::workload::Held;
-use crate::{Process, Result, ensure, until};
+use crate::{Ids, Place, Process, Result, ensure, until};
 
 /// How long leases are in trials.
 pub const LEASE: Duration = Duration::from_secs(2);
@@ -47,7 +47,7 @@ impl Trial {
 pub struct Scene {
     folder: PathBuf,
     seed: u64,
-    url: String,
+    place: Place,
     /// The workers, the oldest first.
     pub workers: Vec<Process>,
     feeders: Vec<Process>,
@@ -58,11 +58,11 @@ pub struct Scene {
 impl Scene {
     /// A scene without processes; they will use this store.
     #[must_use]
-    pub fn empty(trial: &Trial, url: &str) -> Self {
+    pub fn empty(trial: &Trial, place: impl Into<Place>) -> Self {
         Self {
             folder: trial.folder.clone(),
             seed: trial.seed,
-            url: url.to_owned(),
+            place: place.into(),
             workers: Vec::new(),
             feeders: Vec::new(),
             spawned: 0,
@@ -71,18 +71,18 @@ impl Scene {
     }
 
     /// Starts so many workers and a feeder, and waits until they are at work.
-    pub async fn start(trial: &Trial, url: &str, workers: u32) -> Result<Self> {
-        Self::start_with(trial, url, workers, &[]).await
+    pub async fn start(trial: &Trial, place: impl Into<Place>, workers: u32) -> Result<Self> {
+        Self::start_with(trial, place, workers, &[]).await
     }
 
     /// The same, with these arguments for the feeder.
     pub async fn start_with(
         trial: &Trial,
-        url: &str,
+        place: impl Into<Place>,
         workers: u32,
         feeder: &[&str],
     ) -> Result<Self> {
-        let mut scene = Self::empty(trial, url);
+        let mut scene = Self::empty(trial, place);
         for _ in 0..workers {
             scene.worker(&[])?;
         }
@@ -104,7 +104,7 @@ impl Scene {
 
     /// The command of a worker, on the store of the scene.
     pub fn work(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = victim("work", &self.url)?;
+        let mut command = victim("work", &self.place)?;
         command.args(["--lease", &format_duration(LEASE)]);
         command.arg("--folder").arg(&self.folder).args(arguments);
         Ok(command)
@@ -123,7 +123,7 @@ impl Scene {
     pub fn feeder(&mut self, arguments: &[&str]) -> Result {
         self.spawned += 1;
         let (name, seed) = (format!("feeder-{}", self.spawned), self.seed.to_string());
-        let mut command = victim("feed", &self.url)?;
+        let mut command = victim("feed", &self.place)?;
         command.args(["--name", &self.spawned.to_string(), "--seed", &seed]);
         command.arg("--folder").arg(&self.folder);
         command.arg("--until").arg(self.folder.join("stop"));
@@ -160,14 +160,18 @@ impl Scene {
 
     /// Enqueues tasks that hold their worker in so many attempts; they stay for an hour.
     pub async fn hold(&self, attempts: u32, count: u32) -> Result<Vec<TaskId>> {
-        let client = Client::new(&tidemill::connect(&self.url).await?);
+        let client = Client::new(&self.place.connect().await?);
         let ledger = Ledger::open(&self.folder)?;
         let mut tasks = Vec::new();
         for number in 0..count {
-            let id = format!("held-{attempts}-{number}");
-            let task = client.enqueue(Held { attempts }).id(&id);
-            tasks.push(task.retention(Duration::from_secs(3_600)).await?.id);
-            ledger.note(Deed::Acknowledged, &id, 0, "")?;
+            let prefix = format!("held-{attempts}");
+            let mut task = client.enqueue(Held { attempts });
+            if self.place.ids() == Ids::Caller {
+                task = task.id(format!("{prefix}-{number}"));
+            }
+            let id = task.retention(Duration::from_secs(3_600)).await?.id;
+            ledger.note(Deed::Acknowledged, &name(&prefix, &id), 0, "")?;
+            tasks.push(id);
         }
         Ok(tasks)
     }
@@ -175,7 +179,8 @@ impl Scene {
     /// Waits until all of these have begun a run after this instant.
     pub async fn held(&self, tasks: &[TaskId], after: Timestamp) -> Result {
         for task in tasks {
-            let is_it = |line: &Line| line.deed == Deed::Started && line.task == task.as_str();
+            let is_it =
+                |line: &Line| line.deed == Deed::Started && id_of(&line.task) == task.as_str();
             self.seen(after, is_it).await?;
         }
         Ok(())
@@ -183,7 +188,7 @@ impl Scene {
 
     /// A task as the store has it.
     pub async fn task(&self, id: &TaskId) -> Result<TaskRecord> {
-        let client = Client::new(&tidemill::connect(&self.url).await?);
+        let client = Client::new(&self.place.connect().await?);
         let task = client.task(id).await?;
         task.ok_or_else(|| format!("{id} is not there").into())
     }
@@ -218,8 +223,7 @@ impl Scene {
                 )
             })?;
         }
-        let store = tidemill::connect(&self.url).await?;
-        let judged = oracle::judge(&self.folder, &store, bounds).await;
+        let judged = oracle::judge(&self.folder, &self.place, bounds).await;
         for worker in &mut self.workers {
             let is_well = worker.is_running()? && !worker.errors()?.contains("panicked");
             ensure(is_well, || {

@@ -8,6 +8,7 @@ mod campaign;
 mod clock;
 mod judge;
 mod rows;
+mod skew;
 mod stage;
 mod store;
 mod timetable;

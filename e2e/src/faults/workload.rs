@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tidemill::{Client, Connection, ErrorKind, Jitter, RetryPolicy, Run, Task, TaskResult, Worker};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::ledger::{Deed, Ledger};
-use crate::Result;
+use super::ledger::{Deed, Ledger, name};
+use crate::{Ids, Result};
 
 /// How many callers enqueue at once.
 const CALLERS: u32 = 4;
@@ -31,6 +31,8 @@ pub struct Feeder {
     pub retention: Duration,
     /// How many of a hundred tasks take their time.
     pub slow: u32,
+    /// Who gives ids.
+    pub ids: Ids,
 }
 
 /// How a worker fails on purpose.
@@ -45,14 +47,14 @@ pub enum Point {
 
 #[derive(Debug, Serialize, Deserialize, Task)]
 #[task(kind = "fast")]
-struct Fast {
-    ballast: String,
+pub(super) struct Fast {
+    pub(super) ballast: String,
 }
 
 #[derive(Debug, Serialize, Deserialize, Task)]
 #[task(kind = "slow")]
-struct Slow {
-    millis: u64,
+pub(super) struct Slow {
+    pub(super) millis: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize, Task)]
@@ -108,14 +110,21 @@ impl Feeder {
             };
             let id = format!("{kind}-{}-{caller}-{number}", self.name);
             let millis = random.random_range(20..200);
-            let deed = self.enqueue(&client, kind, &id, millis).await?;
+            let (deed, id) = self.enqueue(&client, kind, id, millis).await?;
             ledger.note(deed, &id, 0, "")?;
         }
         Ok(())
     }
 
-    /// Enqueues one task until it is known what became of it.
-    async fn enqueue(&self, client: &Client, kind: &str, id: &str, millis: u64) -> Result<Deed> {
+    /// Enqueues one task until it is known what became of it, and says so with its name. What was enqueued
+    /// before under an unknown outcome may run too, under an id that nobody here knows.
+    async fn enqueue(
+        &self,
+        client: &Client,
+        kind: &str,
+        id: String,
+        millis: u64,
+    ) -> Result<(Deed, String)> {
         let retry = RetryPolicy {
             initial: Duration::from_millis(50),
             jitter: Jitter::None,
@@ -131,20 +140,20 @@ impl Feeder {
                     ballast: "x".repeat(self.ballast),
                 }),
             };
-            let outcome = draft
-                .id(id)
-                .retry(retry.clone())
-                .retention(self.retention)
-                .await;
-            let Err(error) = outcome else {
-                return Ok(Deed::Acknowledged);
+            let mut draft = draft.retry(retry.clone()).retention(self.retention);
+            if self.ids == Ids::Caller {
+                draft = draft.id(&id);
+            }
+            let error = match draft.await {
+                Ok(receipt) => return Ok((Deed::Acknowledged, name(kind, &receipt.id))),
+                Err(error) => error,
             };
             tracing::info!(id, %error, kind = error.kind().as_str(), "an enqueue failed");
             match error.kind() {
                 ErrorKind::Timeout => is_unknown = true,
                 ErrorKind::Unavailable => {}
-                ErrorKind::Conflict if is_unknown => return Ok(Deed::Acknowledged),
-                ErrorKind::Refused if !is_unknown => return Ok(Deed::Refused),
+                ErrorKind::Conflict if is_unknown => return Ok((Deed::Acknowledged, id)),
+                ErrorKind::Refused if !is_unknown => return Ok((Deed::Refused, id)),
                 ErrorKind::Refused => {}
                 _ => return Err(format!("{id}: {error}").into()),
             }
@@ -162,44 +171,45 @@ struct Hands {
 type Worked = Result<(), std::io::Error>;
 
 impl Hands {
-    fn begin(&self, run: &Run<Arc<Self>>) -> Worked {
-        self.note(Deed::Started, run)
+    fn begin(&self, prefix: &str, run: &Run<Arc<Self>>) -> Worked {
+        self.note(Deed::Started, prefix, run)
     }
 
-    fn end(&self, run: &Run<Arc<Self>>) -> Worked {
-        let (task, token) = (run.task_id().as_str(), run.idempotency_token());
-        let affected = self.ledger.affect(task, run.attempt(), token);
+    fn end(&self, prefix: &str, run: &Run<Arc<Self>>) -> Worked {
+        let (task, token) = (name(prefix, run.task_id()), run.idempotency_token());
+        let affected = self.ledger.affect(&task, run.attempt(), token);
         affected.map_err(std::io::Error::other)?;
         if self.point == Point::AfterEffect {
             std::process::abort();
         }
-        self.note(Deed::Ended, run)
+        self.note(Deed::Ended, prefix, run)
     }
 
-    fn note(&self, deed: Deed, run: &Run<Arc<Self>>) -> Worked {
-        let (task, token) = (run.task_id().as_str(), run.idempotency_token());
-        let noted = self.ledger.note(deed, task, run.attempt(), token);
+    fn note(&self, deed: Deed, prefix: &str, run: &Run<Arc<Self>>) -> Worked {
+        let (task, token) = (name(prefix, run.task_id()), run.idempotency_token());
+        let noted = self.ledger.note(deed, &task, run.attempt(), token);
         noted.map_err(std::io::Error::other)
     }
 }
 
 async fn fast(_task: Fast, run: Run<Arc<Hands>>) -> TaskResult {
-    run.state().begin(&run)?;
-    Ok(run.state().end(&run)?)
+    run.state().begin("fast", &run)?;
+    Ok(run.state().end("fast", &run)?)
 }
 
 async fn slow(task: Slow, run: Run<Arc<Hands>>) -> TaskResult {
-    run.state().begin(&run)?;
+    run.state().begin("slow", &run)?;
     sleep(Duration::from_millis(task.millis)).await;
-    Ok(run.state().end(&run)?)
+    Ok(run.state().end("slow", &run)?)
 }
 
 async fn held(task: Held, run: Run<Arc<Hands>>) -> TaskResult {
-    run.state().begin(&run)?;
+    let prefix = format!("held-{}", task.attempts);
+    run.state().begin(&prefix, &run)?;
     if run.attempt() <= task.attempts {
         std::future::pending::<()>().await;
     }
-    Ok(run.state().end(&run)?)
+    Ok(run.state().end(&prefix, &run)?)
 }
 
 #[expect(
@@ -207,21 +217,21 @@ async fn held(task: Held, run: Run<Arc<Hands>>) -> TaskResult {
     reason = "handlers own their task and their run"
 )]
 fn blocking(task: Blocking, run: Run<Arc<Hands>>) -> TaskResult {
-    run.state().begin(&run)?;
+    run.state().begin("blocking", &run)?;
     #[expect(
         clippy::disallowed_methods,
         reason = "a handler that blocks is what this is"
     )]
     std::thread::sleep(Duration::from_millis(task.millis));
-    Ok(run.state().end(&run)?)
+    Ok(run.state().end("blocking", &run)?)
 }
 
 async fn failing(_task: Failing, run: Run<Arc<Hands>>) -> TaskResult {
-    run.state().begin(&run)?;
+    run.state().begin("failing", &run)?;
     if run.attempt() == 1 {
         return Err(std::io::Error::other("the first attempt fails").into());
     }
-    Ok(run.state().end(&run)?)
+    Ok(run.state().end("failing", &run)?)
 }
 
 /// A worker for what a [`Feeder`] enqueues.

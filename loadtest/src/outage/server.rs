@@ -13,21 +13,31 @@ use crate::Result;
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What makes it append what it is told to a file, which is written out each second.
+pub(crate) const APPENDING: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "everysec"];
+
 /// The server, which ends with this.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     program: PathBuf,
     folder: PathBuf,
+    settings: &'static [&'static str],
     port: u16,
     child: Child,
 }
 
 impl Server {
-    /// Starts it on a free port, and waits until it answers.
-    pub(super) async fn start(program: &Path, folder: &Path) -> Result<Self> {
+    /// Starts it on a free port of the loopback interface, and waits until it answers. It keeps everything
+    /// in memory alone unless its settings say otherwise.
+    pub(crate) async fn start(
+        program: &Path,
+        folder: &Path,
+        settings: &'static [&'static str],
+    ) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let server = Self {
-            child: spawn(program, folder, port)?,
+            child: spawn(program, folder, settings, port)?,
+            settings,
             program: program.to_owned(),
             folder: folder.to_owned(),
             port,
@@ -37,18 +47,18 @@ impl Server {
     }
 
     /// Where it is.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// SIGKILL.
-    pub(super) async fn kill(&mut self) -> Result {
+    pub(crate) async fn kill(&mut self) -> Result {
         Ok(self.child.kill().await?)
     }
 
     /// Starts it with what its file has kept, and waits until it answers.
-    pub(super) async fn start_again(&mut self) -> Result {
-        self.child = spawn(&self.program, &self.folder, self.port)?;
+    pub(crate) async fn start_again(&mut self) -> Result {
+        self.child = spawn(&self.program, &self.folder, self.settings, self.port)?;
         self.answers().await
     }
 
@@ -71,17 +81,11 @@ impl Server {
     }
 }
 
-fn spawn(program: &Path, folder: &Path, port: u16) -> Result<Child> {
+fn spawn(program: &Path, folder: &Path, settings: &[&str], port: u16) -> Result<Child> {
     Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args([
-            "--appendonly",
-            "yes",
-            "--appendfsync",
-            "everysec",
-            "--save",
-            "",
-        ])
+        .args(["--save", ""])
+        .args(settings)
         .arg("--dir")
         .arg(folder)
         .stdout(Stdio::null())

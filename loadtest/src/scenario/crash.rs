@@ -1,130 +1,43 @@
-//! A worker that is killed while it runs tasks: how soon another runs them again.
+//! Worker processes that are killed, one after the other, while tasks arrive at a fixed rate.
 
-use std::io::Write;
-use std::process::Stdio;
-use std::time::Duration;
-
-use clap::Args;
-use tidemill::{Connection, Run, TaskResult};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tidemill::Connection;
+use tokio::time::interval;
 
 use crate::Result;
 use crate::report::Report;
-use crate::scenario::{Load, Settings, fill, load, now, worker};
-use crate::tally::Tally;
-
-/// How long the first worker may take to have them all, and the second beyond the lease.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The attempt that the second run of a task is.
-const SECOND: u32 = 2;
+use crate::scenario::Settings;
+use crate::scenario::load::Deed;
+use crate::scenario::open::beside;
+use crate::watch::Peril;
 
 pub(super) async fn run(settings: &Settings, connection: &Connection) -> Result<Report> {
-    fill(
-        connection,
-        load::envelopes(0..settings.tasks, settings.payload)?,
-    )
-    .await?;
-    let mut victim = until_all_run(settings).await?;
-    let tally = Tally::of(settings.tasks);
-    let (sender, mut wrong) = mpsc::channel(1);
-    let heir = worker(connection, settings.tasks)
-        .lease(settings.lease)
-        .state((tally.clone(), sender))
-        .handle(run_again)
-        .build()?;
-    let end = CancellationToken::new();
-    let killed = async {
-        // The other one is there before, as it would be where several share a queue.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        victim.kill().await?;
-        let killed = now();
-        let all = timeout(settings.lease + PATIENCE, tally.all_done()).await;
-        let took = now().since(killed);
-        end.cancel();
-        all.map_err(|_| "some of the killed worker's tasks did not run again")?;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(took)
-    };
-    let (ended, took) = tokio::join!(heir.run_until(end.clone()), killed);
-    ended?;
-    let took = took?;
-    tally.check()?;
-    if let Ok((number, attempt)) = wrong.try_recv() {
-        return Err(
-            format!("task {number} ran again as attempt {attempt}; expected {SECOND}").into(),
-        );
-    }
-    let mut report = settings.report(
-        "crash",
-        "a worker is killed while it runs all tasks; another runs them again",
-    );
-    report
-        .fact("lease", tidemill::format_duration(settings.lease))
-        .fact("last_again_after_ms", u64::try_from(took.as_millis())?);
-    Ok(report)
-}
-
-/// A worker that holds all tasks.
-async fn until_all_run(settings: &Settings) -> Result<Child> {
-    let lease = tidemill::format_duration(settings.lease);
-    let mut victim = Command::new(std::env::current_exe()?)
-        .args(["holder", "--broker", &settings.broker, "--lease", &lease])
-        .args(["--concurrency", &settings.tasks.to_string()])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let output = victim.stdout.take().ok_or("the holder has no output")?;
-    let mut lines = BufReader::new(output).lines();
-    let all = async {
-        for _ in 0..settings.tasks {
-            lines.next_line().await?.ok_or("the holder has ended")?;
+    let mut dice = StdRng::seed_from_u64(settings.seed);
+    let mut kills = 0;
+    let deed = |number| Deed::short(settings.seed, number);
+    let opened = beside(settings, connection, deed, Peril::Kills, async |crew| {
+        let mut ticks = interval(settings.kill_every);
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            crew.replace(dice.random_range(0..settings.workers)).await?;
+            kills += 1;
         }
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
-    };
-    timeout(PATIENCE, all).await??;
-    Ok(victim)
-}
-
-/// Counts the run, and tells of an attempt that is not the second.
-async fn run_again(task: Load, run: Run<(Tally, mpsc::Sender<(usize, u32)>)>) -> TaskResult {
-    let (tally, wrong) = run.state();
-    if run.attempt() != SECOND {
-        // One is enough to tell of.
-        wrong.try_send((task.number, run.attempt())).ok();
+    });
+    let opened = opened.await?;
+    let title = "worker processes are killed while tasks arrive at a fixed rate";
+    let mut report = opened.report(settings, title);
+    report
+        .fact("seed", settings.seed)
+        .fact("lease", tidemill::format_duration(settings.lease))
+        .fact("kills", kills)
+        .fact("ended_and_repeated", opened.starts.repeated as u64);
+    if !opened.starts.again.is_empty() {
+        report.spread("again_after_kill", &opened.starts.again);
     }
-    tally.count(task.number);
-    Ok(())
-}
-
-/// A worker in a process of its own that says when each run starts, and ends none.
-#[derive(Args, Debug)]
-pub(crate) struct Holder {
-    /// The store.
-    #[arg(long)]
-    broker: String,
-    /// How many handlers at once.
-    #[arg(long)]
-    concurrency: usize,
-    /// The time to live of a lease.
-    #[arg(long, value_parser = tidemill::parse_duration)]
-    lease: Duration,
-}
-
-async fn hold(task: Load, _run: Run<()>) -> TaskResult {
-    writeln!(std::io::stdout().lock(), "{}", task.number)?;
-    std::future::pending().await
-}
-
-impl Holder {
-    /// Runs until it is killed.
-    pub(crate) async fn run(&self) -> Result {
-        let connection = tidemill::connect(&self.broker).await?;
-        let worker = worker(&connection, self.concurrency).lease(self.lease);
-        worker.handle(hold).build()?.run().await?;
-        Ok(())
+    if kills == 0 {
+        report.complain("no worker was killed: let tasks arrive for longer".to_owned());
     }
+    Ok(report)
 }

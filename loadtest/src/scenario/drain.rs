@@ -1,63 +1,36 @@
-//! How fast a worker runs down a backlog.
+//! How fast workers run down a backlog.
 
-use std::time::Duration;
-
-use tidemill::{Connection, Run, TaskResult};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tidemill::Connection;
 
 use crate::Result;
+use crate::crew::Crew;
 use crate::report::Report;
-use crate::scenario::{Load, Settings, fill, load, waiting, worker};
+use crate::scenario::open::PATIENCE;
+use crate::scenario::{Settings, until_empty};
 use crate::tally::Tally;
-
-async fn nothing(task: Load, run: Run<Tally>) -> TaskResult {
-    run.state().count(task.number);
-    Ok(())
-}
+use crate::watch::{Peril, Watch};
 
 pub(super) async fn run(settings: &Settings, connection: &Connection) -> Result<Report> {
-    fill(
-        connection,
-        load::envelopes(0..settings.tasks, settings.payload)?,
-    )
+    let stored = settings.filled(connection, 0..settings.tasks).await?;
+    let tally = Tally::of(settings.tasks);
+    let watch = Watch::new(tally, 0, Peril::None, settings.progress.clone())?;
+    settings.progress.step("run", settings.tasks);
+    let (took, costs) = Crew::works(settings, connection, &watch, async |crew| {
+        watch.until_done(PATIENCE).await;
+        // The last run has ended; it counts when the store knows that.
+        until_empty(settings, connection, PATIENCE).await?;
+        crew.costs(settings.tasks).await
+    })
     .await?;
-    let took = timed(connection, settings.tasks, settings.concurrency).await?;
-    let mut report = settings.report(
-        "drain",
-        "a worker runs down a backlog of tasks that do nothing",
-    );
-    report.fact("concurrency", settings.concurrency as u64);
-    report.rate("drained", settings.tasks, took);
+    let title = "workers run down a backlog of tasks that do nothing";
+    let mut report = settings.report(title);
+    report
+        .fact("workers", settings.workers as u64)
+        .fact("concurrency", settings.concurrency as u64)
+        .fact("queues", settings.queues.len() as u64)
+        .rate("drained", settings.tasks, took)
+        .costs(&costs)
+        .account(watch.tally().account());
+    settings.stored(&mut report, stored);
     Ok(report)
-}
-
-/// How long a worker takes for the backlog of the load, which it must run once each.
-pub(crate) async fn timed(
-    connection: &Connection,
-    tasks: usize,
-    concurrency: usize,
-) -> Result<Duration> {
-    let tally = Tally::of(tasks);
-    let worker = worker(connection, concurrency)
-        .state(tally.clone())
-        .handle(nothing)
-        .build()?;
-    let end = CancellationToken::new();
-    let start = Instant::now();
-    let running = worker.run_until(end.clone());
-    let done = async {
-        tally.all_done().await;
-        // The last run has started; it counts when the store knows that it has ended.
-        while waiting(connection).await? > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let took = start.elapsed();
-        end.cancel();
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(took)
-    };
-    let (ended, took) = tokio::join!(running, done);
-    ended?;
-    tally.check()?;
-    took
 }

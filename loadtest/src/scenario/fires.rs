@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::Result;
-use crate::report::{Durations, Report};
+use crate::durations::Durations;
+use crate::report::Report;
 use crate::scenario::{QUEUE, Settings, now, worker};
 use crate::tally::Tally;
 
@@ -27,6 +28,8 @@ const LEAD: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Fires of a schedule that are read at once.
 const PAGE: usize = 1_000;
+/// Schedules whose fires are read at a time.
+const READERS: usize = 64;
 
 /// The task of a fire; the instant comes with its run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -178,7 +181,7 @@ pub(super) async fn run(settings: &Settings, connection: &Connection) -> Result<
     let recorded = on_record(connection, calendar).await?;
     let planned = planned.lock().unwrap_or_else(PoisonError::into_inner);
     let took = planned.ended.since(planned.began.unwrap_or(planned.ended));
-    let mut report = settings.report("fires", "schedules that fire each second, and one producer");
+    let mut report = settings.report("schedules that fire each second, and one producer");
     report
         .fact("schedules", settings.rate)
         .fact("over", tidemill::format_duration(settings.over))
@@ -250,24 +253,41 @@ async fn fire(
     Ok(())
 }
 
-/// The fires that are on record as enqueued.
+/// The fires that are on record as enqueued, of many schedules at a time.
 async fn on_record(connection: &Connection, calendar: Calendar) -> Result<Tally> {
     let tally = Tally::of(calendar.fires());
-    for schedule in 0..calendar.schedules {
-        let id = ScheduleId::new(id(schedule))?;
-        let mut cursor = None;
-        loop {
-            let page = connection.ledger.fires(&id, cursor, PAGE).await?;
-            for fire in &page.items {
-                if fire.outcome == FireOutcome::Enqueued && fire.task.is_some() {
-                    tally.count(calendar.number(schedule, fire.scheduled_at));
-                }
-            }
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
+    let (mut reading, mut next) = (JoinSet::new(), 0..calendar.schedules);
+    loop {
+        while reading.len() < READERS
+            && let Some(schedule) = next.next()
+        {
+            reading.spawn(count(connection.clone(), calendar, schedule, tally.clone()));
+        }
+        match reading.join_next().await {
+            Some(read) => read??,
+            None => return Ok(tally),
         }
     }
-    Ok(tally)
+}
+
+async fn count(
+    connection: Connection,
+    calendar: Calendar,
+    schedule: usize,
+    tally: Tally,
+) -> Result {
+    let id = ScheduleId::new(id(schedule))?;
+    let mut cursor = None;
+    loop {
+        let page = connection.ledger.fires(&id, cursor, PAGE).await?;
+        for fire in &page.items {
+            if fire.outcome == FireOutcome::Enqueued && fire.task.is_some() {
+                tally.count(calendar.number(schedule, fire.scheduled_at));
+            }
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
 }

@@ -17,7 +17,7 @@ use self::sender::Sender;
 
 /// Calls to the broker that may be under way at once. One waits for its answer while the next gathers; more
 /// make smaller batches, each of which costs.
-const SLOTS: usize = 2;
+pub(super) const SLOTS: usize = 2;
 /// The most tasks in one call.
 const BATCH: usize = 256;
 /// The most bytes in one call, unless one task alone has more.
@@ -32,6 +32,15 @@ pub(super) fn cost(envelope: &Envelope) -> usize {
     OVERHEAD
         + envelope.payload.as_bytes().len()
         + headers.map(|(k, v)| k.len() + v.len()).sum::<usize>()
+}
+
+/// What is known about the ids of envelopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ids {
+    /// They were just generated, and the broker has not been given them yet.
+    New,
+    /// There may be tasks with these ids.
+    Any,
 }
 
 /// The line to the broker, shared by the clones of a client.
@@ -51,7 +60,8 @@ struct Line {
     next: u64,
     /// Slots in use.
     busy: usize,
-    /// Whether a sender is about to take what is there, so that no other is needed yet.
+    /// Whether a sender is about to take what is there and to begin its call: until then no other does, so
+    /// that batches go in the order of the line.
     starting: bool,
 }
 
@@ -62,6 +72,7 @@ struct Entry {
     number: u64,
     bytes: usize,
     envelopes: Vec<Envelope>,
+    ids: Ids,
     answer: oneshot::Sender<Answer>,
     _room: OwnedSemaphorePermit,
 }
@@ -121,7 +132,7 @@ impl Coalescer {
     }
 
     /// Puts envelopes at the end of the line, and sees to it that somebody sends them.
-    pub(super) fn submit(self: &Arc<Self>, room: Room) -> Ticket {
+    pub(super) fn submit(self: &Arc<Self>, room: Room, ids: Ids) -> Ticket {
         let (sender, receiver) = oneshot::channel();
         let mut line = self.lock();
         let number = line.next;
@@ -130,6 +141,7 @@ impl Coalescer {
             number,
             bytes: room.bytes,
             envelopes: room.envelopes,
+            ids,
             answer: sender,
             _room: room.permit,
         });

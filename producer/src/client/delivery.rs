@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidemill_shared::{Admission, Envelope, Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::coalescer::Withdrawn;
+use super::coalescer::{Ids, Withdrawn};
 use super::draft::IdMaker;
 use super::{Client, Enqueued};
 
@@ -37,10 +37,16 @@ pub(super) async fn deliver(
     let deadline = Instant::now() + limit.min(Duration::from_secs(86_400));
     let mut past = Past::Clean;
     let mut pause = FIRST_PAUSE;
+    let mut said = None;
     loop {
         let error = match attempt(client, items, deadline, &mut past).await {
             Ok(admissions) => return settle(client, items, admissions, past).await,
             Err(error) => error,
+        };
+        // That time is over is no news for those who know why: the store has said it before.
+        let error = match said {
+            Some(why) if Instant::now() >= deadline => after(&error, &why),
+            Some(_) | None => error,
         };
         let wait = pause.mul_f64(spread(items, pause));
         let too_late = Instant::now() + wait >= deadline;
@@ -49,6 +55,7 @@ pub(super) async fn deliver(
             return items.iter().map(given_up).collect();
         }
         tracing::debug!(error = %error, "an enqueue failed and is tried again");
+        said = Some(error);
         sleep(wait).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -64,7 +71,9 @@ async fn attempt(
     let Ok(room) = timeout_at(deadline, client.coalescer.room(envelopes)).await else {
         return Err(not_sent());
     };
-    let mut ticket = client.coalescer.submit(room);
+    let are_new = *past == Past::Clean && items.iter().all(|item| item.maker == IdMaker::Client);
+    let ids = if are_new { Ids::New } else { Ids::Any };
+    let mut ticket = client.coalescer.submit(room, ids);
     match timeout_at(deadline, ticket.answer()).await {
         Ok(Ok(admissions)) => Ok(admissions),
         Ok(Err(error)) => {
@@ -77,14 +86,20 @@ async fn attempt(
             Withdrawn::InTime => Err(not_sent()),
             Withdrawn::TooLate => {
                 *past = Past::Unknown;
-                Err(Error::new(
-                    ErrorKind::Timeout,
-                    "enqueue",
-                    "the store did not answer in time",
-                ))
+                let why = match client.connection.broker.vitals().blocked {
+                    true => "the store takes nothing in at present, as it is short of room",
+                    false => "the store did not answer in time",
+                };
+                Err(Error::new(ErrorKind::Timeout, "enqueue", why))
             }
         },
     }
+}
+
+/// An error, and what went before it.
+fn after(error: &Error, before: &Error) -> Error {
+    let message = format!("{error}; before that: {before}");
+    Error::new(error.kind(), error.operation(), message)
 }
 
 fn not_sent() -> Error {

@@ -11,6 +11,7 @@ use tidemill_shared::{
 use super::delivery::{Item, deliver};
 use super::draft::{Draft, Due};
 use super::{Client, Enqueued};
+use crate::spans::SendSpan;
 
 /// One enqueue; await it to send it.
 ///
@@ -162,11 +163,14 @@ impl Enqueue {
     async fn send(self) -> Result<Enqueued> {
         let client = self.client.clone();
         let timeout = self.timeout;
-        let item = self.finish()?;
+        let mut item = self.finish()?;
+        let span = SendSpan::begin(&client.connection, &mut item.envelope);
         let mut answers = deliver(&client, &[item], timeout).await;
-        answers
+        let answer = answers
             .pop()
-            .expect("a delivery answers each of its items, and this one has one")
+            .expect("a delivery answers each of its items, and this one has one");
+        span.end(&answer);
+        answer
     }
 }
 

@@ -194,10 +194,7 @@ impl PutSchedule {
             retry: self.retry,
         };
         // A fire must be a task that the broker takes.
-        let now = self.client.connection.clock.now();
-        schedule
-            .envelope(now, now, 1, now)?
-            .check(self.client.max_payload())?;
+        schedule.check(self.client.max_payload())?;
         Ok(schedule)
     }
 }

@@ -7,7 +7,7 @@ use tidemill_shared::ledger::{FireOutcome, PlannedFire, ScheduleRecord};
 use tidemill_shared::{Connection, Error, ErrorKind, Result, ScheduleId, TaskId, Timestamp};
 
 use super::manual::{by_hand, not_found};
-use super::patiently;
+use super::{patiently, record_fires};
 
 /// The most fires of a backfill that names no limit.
 const MOST: usize = 10_000;
@@ -124,8 +124,10 @@ impl Backfill {
             let fires = instants.iter().map(|at| by_hand(&record, *at, now));
             let fires = fires.collect::<Result<Vec<PlannedFire>>>()?;
             let tasks: Vec<Option<TaskId>> = fires.iter().map(task_of).collect();
-            let answers = patiently(connection.ledger.record_fires(None, fires)).await?;
-            for ((scheduled_at, task), outcome) in instants.iter().zip(tasks).zip(answers) {
+            let cron = |_| record.schedule.recurrence.cron();
+            let recorded = record_fires(connection, None, fires, cron).await?;
+            let told = instants.iter().zip(tasks).zip(recorded.outcomes);
+            for ((scheduled_at, task), outcome) in told {
                 if outcome == FireOutcome::Refused {
                     return Err(self.changed(done.len()));
                 }

@@ -14,6 +14,8 @@ pub(super) const SINGLE_ROWS: usize = 1_000;
 const SKIPPED: &str = "nothing was up at its time";
 const REPLACED: &str = "nothing was up at its time, and a later one took its place";
 const TOO_OLD: &str = "nothing was up at its time, and it is older than the catch-up window";
+/// The broker has no room for it at its time any more.
+pub(super) const TOO_LATE: &str = "it came into the broker too late";
 
 /// Goes through the instants of one schedule that are late, then hands out a row for each.
 ///

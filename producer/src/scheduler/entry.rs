@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tidemill_shared::ledger::ScheduleRecord;
 use tidemill_shared::schedule::{
-    Bounded, CronExpr, Interval, MISFIRE_THRESHOLD, Misfire, Recurrence, Schedule, Zone,
-    fire_due_at,
+    Bounded, ClockChange, CronExpr, FireOf, Interval, MISFIRE_THRESHOLD, Misfire, Recurrence,
+    Schedule, Zone, fire_due_at,
 };
 use tidemill_shared::{ContentType, Envelope, Payload, Result, ScheduleId, Timestamp};
 
@@ -126,6 +126,15 @@ impl Entry {
         }
     }
 
+    /// Its cron expression, if it has one.
+    pub(super) fn cron(&self) -> Option<&str> {
+        match &self.rule {
+            Rule::Cron(rule) => Some(rule.expression.as_str()),
+            Rule::Bounded(bounded) => bounded.rule().cron(),
+            Rule::Every(_) | Rule::At(_) => None,
+        }
+    }
+
     /// Whether the number of its fires is limited.
     pub(super) fn is_limited(&self) -> bool {
         matches!(&self.rule, Rule::Bounded(bounded) if bounded.bounds().limit.is_some())
@@ -159,20 +168,23 @@ impl Entry {
 
     /// The task of an instant.
     pub(super) fn envelope(&self, scheduled_at: Timestamp, now: Timestamp) -> Result<Envelope> {
-        let mut schedule = self.template.0.clone();
-        schedule.id = self.id.clone();
-        schedule.recurrence = match &self.rule {
-            Rule::Cron(rule) => Recurrence::Cron {
-                expression: rule.expression.clone(),
-                zone: rule.zone.clone(),
-            },
-            Rule::Every(interval) => Recurrence::Every(*interval),
-            Rule::At(at) => Recurrence::At(*at),
-            Rule::Bounded(bounded) => Recurrence::Bounded(Arc::clone(bounded)),
+        let fire = FireOf {
+            schedule: &self.id,
+            scheduled_at,
+            due_at: self.due_at(scheduled_at),
+            revision: self.revision,
+            clock_change: self.clock_change_at(scheduled_at),
         };
         let payload = Payload::new(ContentType::json(), Arc::clone(&self.payload));
-        let due_at = self.due_at(scheduled_at);
-        schedule.envelope_with(payload, scheduled_at, due_at, self.revision, now)
+        self.template.0.envelope_with(&fire, payload, now)
+    }
+
+    fn clock_change_at(&self, scheduled_at: Timestamp) -> Option<ClockChange> {
+        match &self.rule {
+            Rule::Cron(rule) => rule.expression.clock_change_at(scheduled_at, &rule.zone),
+            Rule::Bounded(bounded) => bounded.rule().clock_change_at(scheduled_at),
+            Rule::Every(_) | Rule::At(_) => None,
+        }
     }
 }
 

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use tidemill_shared::schedule::Misfire;
 use tidemill_shared::{QueueName, ScheduleId, TaskId, Timestamp};
 
 /// Something that a scheduler did or met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SchedulerEvent {
+    /// It takes part: it leads nothing yet.
+    Started {
+        /// Into how many shards the schedules are divided.
+        shards: u32,
+    },
     /// It leads a shard now.
     Elected {
         /// The number of the shard, from 0.
@@ -22,10 +28,21 @@ pub enum SchedulerEvent {
         /// The epoch of the term that ended.
         epoch: u64,
     },
+    /// The store has lost what was recorded last, as one that comes back from a backup, or a replica that
+    /// was behind. All schedules of the shard are read again, and what was lost is planned anew.
+    SetBack {
+        /// The number of the shard, from 0.
+        shard: u32,
+    },
     /// It has read all definitions.
     Loaded {
         /// How many schedules it plans; paused ones are not counted.
         schedules: usize,
+    },
+    /// A schedule was changed, paused or removed: what was planned of it counts no more.
+    TakenBack {
+        /// The schedule.
+        schedule: ScheduleId,
     },
     /// A fire was put into the broker.
     Planned {
@@ -50,7 +67,9 @@ pub enum SchedulerEvent {
         scheduled_at: Timestamp,
         /// How many instants.
         count: u64,
-        /// Which rule of the schedule says that they do not run.
+        /// The policy of the schedule by which they do not run.
+        policy: Misfire,
+        /// Why they do not run, as their fires have it.
         reason: &'static str,
     },
     /// A fire that was due at once was not run, by the overlap policy of its schedule.
@@ -102,11 +121,19 @@ impl SchedulerEvent {
     /// at `debug`.
     pub(super) fn log(&self) {
         match self {
+            Self::Started { shards } => tracing::debug!(shards, "scheduler takes part"),
             Self::Elected { shard, epoch } => tracing::info!(shard, epoch, "scheduler leads"),
             Self::Deposed { shard, epoch } => {
                 tracing::info!(shard, epoch, "scheduler leads no longer");
             }
+            Self::SetBack { shard } => tracing::error!(
+                shard,
+                "the store has lost what was recorded last; what it lost of the schedules is planned anew"
+            ),
             Self::Loaded { schedules } => tracing::info!(schedules, "schedules loaded"),
+            Self::TakenBack { schedule } => {
+                tracing::debug!(schedule_id = %schedule, "what was planned is taken back");
+            }
             Self::Planned {
                 schedule,
                 scheduled_at,
@@ -120,9 +147,10 @@ impl SchedulerEvent {
                 schedule,
                 scheduled_at,
                 count,
+                policy,
                 reason,
             } => tracing::debug!(
-                schedule_id = %schedule, %scheduled_at, count, reason, "fire missed"
+                schedule_id = %schedule, %scheduled_at, count, policy = policy.as_str(), reason, "fire missed"
             ),
             Self::Skipped {
                 schedule,

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::nap::nap;
 use super::share::fair_share;
+use super::tally::Tally;
 use super::{Observer, PATIENCE, SchedulerEvent, Settings, within};
 
 /// The longest that giving up may take when the store does not answer.
@@ -19,7 +20,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// A shard, and where its planner finds the present term.
 #[derive(Debug)]
 pub(super) struct Seat {
-    shard: Shard,
+    pub(super) shard: Shard,
+    /// What the store has said of it.
+    pub(super) tally: Tally,
     publish: watch::Sender<Option<Term>>,
 }
 
@@ -45,6 +48,7 @@ impl<'a> Keeper<'a> {
     ) -> Self {
         let seat = |shard| Seat {
             shard,
+            tally: Tally::default(),
             publish: watch::Sender::new(None),
         };
         Self {
@@ -57,10 +61,9 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Each shard with its present term.
-    pub(super) fn terms(&self) -> impl Iterator<Item = (Shard, watch::Receiver<Option<Term>>)> {
-        let seats = self.seats.iter();
-        seats.map(|seat| (seat.shard, seat.publish.subscribe()))
+    /// One for each shard.
+    pub(super) fn seats(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.iter()
     }
 
     /// Runs until `stop` is cancelled, which a store that hangs does not delay.
@@ -123,7 +126,7 @@ impl<'a> Keeper<'a> {
                 ledger.resign(seat.shard.key(), identity).await?;
                 continue;
             }
-            let term = self.lead(seat.shard).await?;
+            let term = self.lead(seat).await?;
             holds += usize::from(term.is_some());
             self.hold(seat, term);
         }
@@ -131,7 +134,7 @@ impl<'a> Keeper<'a> {
             if holds == share {
                 break;
             }
-            let term = self.lead(seat.shard).await?;
+            let term = self.lead(seat).await?;
             if term.is_none() && self.seats.len() == 1 {
                 pause = pause.min(self.vacant_in(seat.shard).await);
             }
@@ -180,10 +183,25 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    async fn lead(&self, shard: Shard) -> Result<Option<Term>> {
+    /// Takes or renews one. In a store that was set back the term is one that was never led before, so that
+    /// planning begins anew.
+    async fn lead(&self, seat: &Seat) -> Result<Option<Term>> {
         let (identity, lease) = (&self.settings.identity, self.settings.lease);
-        let ledger = &self.connection.ledger;
-        ledger.lead(shard.key(), identity, lease).await
+        let (ledger, shard) = (&self.connection.ledger, seat.shard.key());
+        let known = seat.tally.at_present();
+        let mut term = ledger.lead(shard, identity, lease).await?;
+        if term.as_ref().is_some_and(|term| known.is_lost_to(term)) {
+            let shard = seat.shard.number();
+            self.observer.tell(&SchedulerEvent::SetBack { shard });
+        }
+        while let Some(found) = &term
+            && known.is_lost_to(found)
+            && !known.is_before(found)
+        {
+            ledger.resign(shard, identity).await?;
+            term = ledger.lead(shard, identity, lease).await?;
+        }
+        Ok(term)
     }
 
     /// When the present leader's lease runs out: the moment to try again.
@@ -231,6 +249,9 @@ impl<'a> Keeper<'a> {
     fn hold(&self, seat: &Seat, term: Option<Term>) {
         let before = seat.term().map(|term| term.epoch);
         let after = term.as_ref().map(|term| term.epoch);
+        if let Some(term) = &term {
+            seat.tally.take_up(term);
+        }
         seat.publish.send_replace(term);
         if before != after {
             let shard = seat.shard.number();
@@ -255,6 +276,11 @@ impl<'a> Keeper<'a> {
 }
 
 impl Seat {
+    /// The present term, and each that follows.
+    pub(super) fn terms(&self) -> watch::Receiver<Option<Term>> {
+        self.publish.subscribe()
+    }
+
     fn term(&self) -> Option<Term> {
         self.publish.borrow().clone()
     }

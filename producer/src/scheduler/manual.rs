@@ -6,7 +6,7 @@ use tidemill_shared::ledger::{FireOutcome, PlannedFire, ScheduleRecord};
 use tidemill_shared::schedule::Misfire;
 use tidemill_shared::{Connection, Error, ErrorKind, Result, ScheduleId, TaskId, Timestamp};
 
-use super::patiently;
+use super::{patiently, record_fires};
 
 /// How often an instant that is taken, or a definition that has just changed, is tried again.
 const TRIES: u32 = 10;
@@ -33,8 +33,10 @@ pub async fn run_now(connection: &Connection, id: &ScheduleId) -> Result<TaskId>
         let scheduled_at = now + Duration::from_micros(attempt.into());
         let fire = by_hand(&record, scheduled_at, now)?;
         let task = record.schedule.task_id(scheduled_at)?;
-        match patiently(ledger.record_fires(None, vec![fire]))
+        let cron = |_| record.schedule.recurrence.cron();
+        match record_fires(connection, None, vec![fire], cron)
             .await?
+            .outcomes
             .first()
         {
             Some(FireOutcome::Enqueued) => return Ok(task),

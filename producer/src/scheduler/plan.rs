@@ -5,6 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use tidemill_shared::ledger::{FireOutcome, PlannedFire, ScheduleRecord};
+use tidemill_shared::schedule::Misfire;
 use tidemill_shared::{Result, ScheduleId, Timestamp};
 
 use super::entry::{Entry, Shared};
@@ -12,6 +13,11 @@ use super::late::Late;
 
 /// How many instants are computed at a stretch before the runtime gets its turn.
 pub(super) const STRETCH: usize = 10_000;
+
+/// What recording a fire takes, at the most that is to be reckoned with.
+const FIRE_TAKES: Duration = Duration::from_micros(20);
+/// How many instants of a schedule at most become steps one after the other.
+const LONGEST_RUN: u32 = 16;
 
 /// Where an entry stands.
 pub(super) type Slot = u32;
@@ -51,8 +57,12 @@ pub(super) struct Plan {
     late: Late,
     shared: Shared,
     listing: u32,
+    /// Schedules that have changed or gone since this was last asked for.
+    taken_back: Vec<ScheduleId>,
     /// How many entries there have been.
     entered: u64,
+    /// How many entries have gone since what they shared was last looked through.
+    gone: usize,
 }
 
 impl Plan {
@@ -65,7 +75,9 @@ impl Plan {
             late: Late::default(),
             shared: Shared::new()?,
             listing: 0,
+            taken_back: Vec::new(),
             entered: 0,
+            gone: 0,
         })
     }
 
@@ -92,6 +104,11 @@ impl Plan {
             entry.listing = self.listing;
             return Ok(());
         }
+        let before = known.and_then(|slot| entry_at(&mut self.entries, slot));
+        if before.is_some_and(|entry| entry.revision != record.revision) {
+            self.taken_back.push(record.schedule.id.clone());
+            self.went();
+        }
         self.entered += 1;
         let entry = Entry::new(record, self.entered, self.listing, &mut self.shared)?;
         let (id, next) = (entry.id.clone(), entry.next);
@@ -111,15 +128,53 @@ impl Plan {
         Ok(())
     }
 
+    /// Takes in a definition that may have changed, outside a listing.
+    pub(super) fn take_change(&mut self, record: ScheduleRecord) -> Result<()> {
+        if record.paused {
+            self.forget(&record.schedule.id);
+            return Ok(());
+        }
+        self.take_in(record)
+    }
+
+    /// Forgets a schedule that is gone.
+    pub(super) fn forget(&mut self, id: &ScheduleId) {
+        let Some(slot) = self.slots.remove(id) else {
+            return;
+        };
+        if let Some(entry) = self.entries.get_mut(index(slot)).and_then(Option::take) {
+            self.free.push(slot);
+            self.taken_back.push(entry.id);
+            self.went();
+        }
+    }
+
+    /// What entries share is looked through when a good part of them has gone: that takes as long as
+    /// there are entries.
+    fn went(&mut self) {
+        self.gone += 1;
+        if self.gone > 1_000 + self.slots.len() / 4 {
+            self.shared.prune();
+            self.gone = 0;
+        }
+    }
+
     /// Ends a listing.
     pub(super) fn end_listing(&mut self) {
         for (slot, place) in (0..).zip(&mut self.entries) {
             if let Some(entry) = place.take_if(|entry| entry.listing != self.listing) {
                 self.slots.remove(&entry.id);
                 self.free.push(slot);
+                self.taken_back.push(entry.id);
             }
         }
         self.shared.prune();
+        self.gone = 0;
+    }
+
+    /// The schedules that have changed or gone since the last call.
+    pub(super) fn taken_back(&mut self) -> Vec<ScheduleId> {
+        std::mem::take(&mut self.taken_back)
     }
 
     /// The next steps, at most `most`, of what is due up to `horizon` from now. Half of them are left
@@ -135,7 +190,7 @@ impl Plan {
         let mut steps = Vec::new();
         let share = if self.late.is_empty() { most } else { most / 2 };
         for _ in 0..STRETCH {
-            if steps.len() >= share || !self.advance(now, now + horizon, &mut steps) {
+            if steps.len() >= share || !self.advance(now, horizon, share, &mut steps) {
                 break;
             }
         }
@@ -154,14 +209,46 @@ impl Plan {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes the next instant from the heap. `false` when there is none before `limit`.
-    fn advance(&mut self, now: Timestamp, limit: Timestamp, steps: &mut Vec<Step>) -> bool {
+    /// How many instants of a schedule become steps at once, of which this is the first, and up to when. A
+    /// store writes those of one schedule together for little more than one of them. With few schedules
+    /// a batch has several of each anyway. With many, as many as leave all the others the time for
+    /// theirs: half of that until the instant comes.
+    fn run_from(
+        &self,
+        at: Timestamp,
+        now: Timestamp,
+        horizon: Duration,
+        most: usize,
+    ) -> (u32, Timestamp) {
+        let schedules = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let limit = now + horizon;
+        if self.slots.len() <= most {
+            return (1, limit);
+        }
+        let round = FIRE_TAKES.saturating_mul(schedules);
+        let rounds = at.since(now).as_micros() / 2 / round.as_micros().max(1);
+        let run = u32::try_from(rounds)
+            .unwrap_or(u32::MAX)
+            .clamp(1, LONGEST_RUN);
+        (run, limit + horizon / 8)
+    }
+
+    /// Takes the next instant from the heap, and those of its schedule that go with it. `false` when there
+    /// is none within the horizon.
+    fn advance(
+        &mut self,
+        now: Timestamp,
+        horizon: Duration,
+        most: usize,
+        steps: &mut Vec<Step>,
+    ) -> bool {
         let Some(Reverse((at, slot))) = self.heap.peek().copied() else {
             return false;
         };
-        if at > limit {
+        if at > now + horizon {
             return false;
         }
+        let (run, limit) = self.run_from(at, now, horizon, most);
         self.heap.pop();
         let Some(entry) = entry_at(&mut self.entries, slot).filter(|entry| !entry.stalled) else {
             return true;
@@ -173,15 +260,22 @@ impl Plan {
             self.late.take_in(entry, slot, at);
             return true;
         }
-        entry.next = entry.next_after(at);
-        push(&mut self.heap, slot, entry.next);
-        steps.push(Step {
-            slot,
-            number: entry.number,
-            scheduled_at: at,
-            fate: Fate::Run,
-            count: 1,
-        });
+        let mut next = Some(at);
+        for _ in 0..run {
+            let Some(at) = next.filter(|at| *at <= limit && steps.len() < most) else {
+                break;
+            };
+            steps.push(Step {
+                slot,
+                number: entry.number,
+                scheduled_at: at,
+                fate: Fate::Run,
+                count: 1,
+            });
+            next = entry.next_after(at);
+        }
+        entry.next = next;
+        push(&mut self.heap, slot, next);
         true
     }
 
@@ -209,9 +303,20 @@ impl Plan {
         })
     }
 
+    /// What the schedule of a step does about instants that it missed.
+    pub(super) fn misfire_of(&self, step: &Step) -> Misfire {
+        let entry = self.entries.get(index(step.slot)).and_then(Option::as_ref);
+        entry.map_or_else(Misfire::default, Entry::misfire)
+    }
+
     /// The instant that comes after those that were planned, of the schedule of a step.
     pub(super) fn next_of(&self, step: &Step) -> Option<Timestamp> {
         self.entries.get(index(step.slot))?.as_ref()?.next
+    }
+
+    /// The cron expression of the schedule of a step, if it has one.
+    pub(super) fn cron_of(&self, step: &Step) -> Option<&str> {
+        self.entries.get(index(step.slot))?.as_ref()?.cron()
     }
 
     /// The schedule of a step and its revision, when the number of its fires is limited.

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use tidemill_shared::ledger::{FireOutcome, PlannedFire, Shard, Term};
+use tidemill_shared::ledger::{FireOutcome, PlannedFire, Recorded, Term};
+use tidemill_shared::schedule::Misfire;
 use tidemill_shared::{Connection, Error, QueueName, Result, ScheduleId, TaskId, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::catch_up::TOO_LATE;
+use super::keeper::Seat;
 use super::limits::Allowance;
 use super::loader::{Loader, Progress};
 use super::nap::{Alarm, Backoff, nap};
 use super::plan::{Fate, Plan, Step};
-use super::{Observer, SchedulerEvent, Settings, patiently};
+use super::{Observer, SchedulerEvent, Settings, patiently, record_fires};
 
 /// How many fires are recorded at once.
 const BATCH: usize = 256;
@@ -26,19 +29,23 @@ pub(super) struct Planner<'a> {
     settings: &'a Settings,
     observer: &'a Observer,
     doubt: &'a Notify,
-    shard: Shard,
+    seat: &'a Seat,
     term: watch::Receiver<Option<Term>>,
 }
 
-/// The state of one term.
+/// The state of a term, and of those that follow on it while nothing comes between them.
 struct Reign {
     epoch: u64,
+    /// How many batches the store had over the shard when it was last heard of.
+    batches: u64,
     plan: Plan,
     loader: Loader,
     /// When the definitions are asked about again.
     check_at: Alarm,
     /// Before when nothing is read, because reading has failed.
     read_at: Alarm,
+    /// Schedules that were left alone, and when they get another look.
+    left_alone: Vec<ScheduleId>,
     look_again_at: Option<Timestamp>,
     backoff: Backoff,
     refusals: Backoff,
@@ -50,16 +57,15 @@ impl<'a> Planner<'a> {
         settings: &'a Settings,
         observer: &'a Observer,
         doubt: &'a Notify,
-        shard: Shard,
-        term: watch::Receiver<Option<Term>>,
+        seat: &'a Seat,
     ) -> Self {
         Self {
             connection,
             settings,
             observer,
             doubt,
-            shard,
-            term,
+            seat,
+            term: seat.terms(),
         }
     }
 
@@ -97,20 +103,22 @@ impl<'a> Planner<'a> {
         };
         let mut reign = Reign {
             epoch: term.epoch,
+            batches: term.batches,
             plan: Plan::new()?,
-            loader: Loader::new(self.shard),
+            loader: Loader::new(self.seat.shard),
             check_at: Alarm::past(),
             read_at: Alarm::past(),
+            left_alone: Vec::new(),
             look_again_at: None,
             backoff: Backoff::default(),
             refusals: Backoff::default(),
         };
-        while let Some(term) = self.present_term().filter(|term| term.epoch == reign.epoch) {
+        while self.term_of(&mut reign).is_some() {
             self.keep_in_line(&mut reign).await;
             let now = self.connection.clock.now();
             let steps = reign.plan.next_steps(now, self.settings.horizon, BATCH);
             if !steps.is_empty() {
-                self.record(&mut reign, &term, &steps).await;
+                self.record(&mut reign, &steps).await;
             } else if reign.plan.is_idle() && !reign.is_reading(now) {
                 nap(&*self.connection.clock, self.leisure(&reign, now)).await;
             } else {
@@ -155,21 +163,28 @@ impl<'a> Planner<'a> {
     async fn read(&self, reign: &mut Reign) -> Result<()> {
         let ledger = &*self.connection.ledger;
         let now = self.connection.clock.now();
-        if reign.check_at.has_come(now) {
-            if reign.look_again_at.is_some_and(|at| at <= now) {
-                reign.look_again_at = None;
-                reign.loader.distrust();
-            }
-            patiently(reign.loader.check(ledger, &mut reign.plan)).await?;
-            reign.check_at = Alarm::after(CHECK, now);
-        }
-        let broken = |schedule, error: Error| {
+        let mut broken = |schedule, error: Error| {
             let error = error.to_string();
             self.observer
                 .tell(&SchedulerEvent::Stuck { schedule, error });
         };
-        let read = reign.loader.read_page(ledger, &mut reign.plan, broken);
-        match patiently(read).await? {
+        if reign.check_at.has_come(now) {
+            if reign.look_again_at.is_some_and(|at| at <= now) {
+                reign.look_again_at = None;
+                for schedule in reign.left_alone.drain(..) {
+                    reign.loader.doubt(schedule);
+                }
+            }
+            let check = reign.loader.check(ledger, &mut reign.plan, &mut broken);
+            patiently(check).await?;
+            reign.check_at = Alarm::after(CHECK, now);
+        }
+        let read = reign.loader.read_page(ledger, &mut reign.plan, &mut broken);
+        let progress = patiently(read).await?;
+        for schedule in reign.plan.taken_back() {
+            self.observer.tell(&SchedulerEvent::TakenBack { schedule });
+        }
+        match progress {
             Progress::Reading => return Ok(()),
             Progress::UpToDate => {}
             Progress::Done => {
@@ -183,8 +198,8 @@ impl<'a> Planner<'a> {
 
     /// Records steps. A batch that the store will never take has a bad one in it, which must not
     /// harm the others: they go one by one, and only what fails for good by itself is left alone.
-    async fn record(&self, reign: &mut Reign, term: &Term, steps: &[Step]) {
-        let Err(error) = self.insist(reign, term, steps).await else {
+    async fn record(&self, reign: &mut Reign, steps: &[Step]) {
+        let Err(error) = self.insist(reign, steps).await else {
             return;
         };
         if let [step] = steps {
@@ -192,7 +207,7 @@ impl<'a> Planner<'a> {
         }
         for step in steps {
             let single = std::slice::from_ref(step);
-            if let Err(error) = self.insist(reign, term, single).await {
+            if let Err(error) = self.insist(reign, single).await {
                 self.leave_alone(reign, step, &error);
             }
         }
@@ -200,10 +215,10 @@ impl<'a> Planner<'a> {
 
     /// Records steps, again and again until the store has answered, or it fails for good, or the term
     /// is over.
-    async fn insist(&self, reign: &mut Reign, term: &Term, steps: &[Step]) -> Result<()> {
+    async fn insist(&self, reign: &mut Reign, steps: &[Step]) -> Result<()> {
         let mut backoff = Backoff::default();
-        while self.reigns(reign) {
-            match self.try_record(reign, term, steps).await {
+        while let Some(term) = self.term_of(reign) {
+            match self.try_record(reign, &term, steps).await {
                 Err(error) if error.is_transient() => {
                     self.pause_after("record fires", &error, &mut backoff).await;
                 }
@@ -213,17 +228,22 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn reigns(&self, reign: &Reign) -> bool {
-        let present = self.term.borrow();
-        present
-            .as_ref()
-            .is_some_and(|term| term.epoch == reign.epoch)
+    /// The present term, if it is the one of this reign or follows on it: a lead that lapsed comes back
+    /// with another epoch, and where that is the next one, and no batch has been recorded since,
+    /// nobody else has led and the store has lost nothing, so that the plan still holds.
+    fn term_of(&self, reign: &mut Reign) -> Option<Term> {
+        let term = self.present_term()?;
+        if term.epoch == reign.epoch + 1 && term.batches == reign.batches {
+            reign.epoch = term.epoch;
+        }
+        (term.epoch == reign.epoch).then_some(term)
     }
 
     /// Names a schedule that cannot be fired, and leaves it alone for a while.
     fn leave_alone(&self, reign: &mut Reign, step: &Step, error: &Error) {
         let now = self.connection.clock.now();
         if let Some(fire) = reign.plan.fire(step, now) {
+            reign.left_alone.push(fire.schedule.clone());
             self.observer.tell(&SchedulerEvent::Stuck {
                 schedule: fire.schedule,
                 error: error.to_string(),
@@ -243,17 +263,27 @@ impl<'a> Planner<'a> {
             .filter_map(|step| Some((*step, reign.plan.fire(step, now)?)))
             .unzip();
         let told: Vec<_> = fires.iter().map(Told::new).collect();
-        let answers = match fires.is_empty() {
-            true => Vec::new(),
-            false => patiently(ledger.record_fires(Some(term), fires)).await?,
+        let recorded = match fires.is_empty() {
+            true => Recorded::nothing(),
+            false => {
+                let cron = |place: usize| reign.plan.cron_of(steps.get(place)?);
+                let term = self.seat.tally.complete(term);
+                record_fires(self.connection, Some(&term), fires, cron).await?
+            }
         };
+        if let Some(batches) = recorded.batches {
+            reign.batches = batches;
+            self.seat.tally.note(term.epoch, batches);
+        }
         let mut refused = false;
-        for ((step, told), answer) in steps.into_iter().zip(told).zip(answers) {
+        for ((step, told), answer) in steps.into_iter().zip(told).zip(recorded.outcomes) {
             if answer == FireOutcome::Refused {
                 refused = true;
                 reign.plan.stall(step);
+                reign.loader.doubt(told.schedule.clone());
             }
-            if let Some(event) = told.event(step, answer, reign.plan.next_of(step)) {
+            let (next, policy) = (reign.plan.next_of(step), reign.plan.misfire_of(step));
+            if let Some(event) = told.event(step, answer, next, policy) {
                 self.observer.tell(&event);
             }
         }
@@ -263,7 +293,6 @@ impl<'a> Planner<'a> {
         if refused {
             // Either the schedule has changed or somebody else leads: look at both.
             self.doubt.notify_one();
-            reign.loader.distrust();
             reign.check_at = Alarm::past();
             nap(&*self.connection.clock, reign.refusals.next().min(CHECK)).await;
         } else {
@@ -317,6 +346,7 @@ impl Told {
         step: &Step,
         answer: FireOutcome,
         next: Option<Timestamp>,
+        policy: Misfire,
     ) -> Option<SchedulerEvent> {
         let (schedule, scheduled_at) = (self.schedule, step.scheduled_at);
         match (answer, step.fate, self.task) {
@@ -336,9 +366,10 @@ impl Told {
                 schedule,
                 scheduled_at,
                 count: step.count,
+                policy,
                 reason: match fate {
                     Fate::Missed(reason) => reason,
-                    Fate::Run => "it came into the broker too late",
+                    Fate::Run => TOO_LATE,
                 },
             }),
             (FireOutcome::Enqueued, _, Some((task, queue, due_at))) => {

@@ -8,7 +8,8 @@ use tidemill_shared::ledger::{Applied, FireOutcome};
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{ErrorKind, ScheduleId, State};
 
-use super::scene::{Scene, at, due, schedule, seconds};
+use super::scene::{Scene, Told, at, due, schedule, seconds};
+use super::troubles::flaky;
 
 fn id(text: &str) -> ScheduleId {
     ScheduleId::new(text).unwrap()
@@ -48,6 +49,31 @@ async fn a_removed_schedule_fires_no_more_and_what_was_put_ahead_is_taken_back()
     scene.clock.advance(seconds(60));
     scene.planned_ahead(&other).await;
     assert_eq!(scene.tasks("beat").await.len(), 0);
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_and_a_removal_are_told_as_taken_back_and_what_stays_is_not() {
+    let scene = Scene::new().await;
+    let minutely = |name| schedule(name, json!({ "cron": "* * * * *" }));
+    let (kept, changed, gone) = (minutely("kept"), minutely("changed"), minutely("gone"));
+    apply(&scene, &[kept.clone(), changed.clone(), gone.clone()]).await;
+    let one = scene.start("one");
+    for each in [&kept, &changed, &gone] {
+        scene.planned_ahead(each).await;
+    }
+    let changed = schedule("changed", json!({ "every": "10s" }));
+    apply(&scene, &[kept, changed]).await;
+    let is_told = |all: &[Told], name: &str| {
+        let told = |told: &Told| matches!(&told.event, SchedulerEvent::TakenBack { schedule } if schedule.as_str() == name);
+        all.iter().any(told)
+    };
+    scene
+        .until("both are told", |all| {
+            is_told(all, "changed") && is_told(all, "gone")
+        })
+        .await;
+    assert!(!is_told(&scene.told(), "kept"));
     one.stop().await;
 }
 
@@ -284,4 +310,40 @@ async fn edits_at_fire_time_leave_one_revision_in_line() {
         }
     }
     one.stop().await;
+}
+
+/// However many schedules there are, a change costs a look at what has changed.
+#[tokio::test]
+async fn a_change_does_not_list_all_again() {
+    let (scene, ledger) = flaky().await;
+    let beat = schedule("beat", json!({ "every": "10s" }));
+    let other = schedule("other", json!({ "every": "10s" }));
+    scene.put(&beat).await;
+    scene.put(&other).await;
+    let one = scene.start("one");
+    for each in [&beat, &other] {
+        scene.planned_ahead(each).await;
+    }
+    let listed = ledger.pages();
+    let new = schedule("new", json!({ "every": "5s" }));
+    scene.put(&new).await;
+    scene.planned_ahead(&new).await;
+    let store = &scene.connection.ledger;
+    store.delete_schedule(&other.id).await.unwrap();
+    store.pause_schedule(&beat.id, None).await.unwrap();
+    for gone in [&other, &beat] {
+        scene
+            .until("it is taken back", |all| {
+                all.iter().any(|told| matches!(&told.event, SchedulerEvent::TakenBack { schedule } if *schedule == gone.id))
+            })
+            .await;
+    }
+    store.resume_schedule(&beat.id).await.unwrap();
+    scene.clock.advance(seconds(30));
+    for each in [&beat, &new] {
+        scene.planned_ahead(each).await;
+    }
+    one.stop().await;
+    assert_eq!(ledger.pages(), listed);
+    assert!(scene.tasks("other").await.is_empty());
 }

@@ -1,13 +1,14 @@
 //! A ledger that fails on demand: what a scheduler calls fails, what a test calls does not.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tidemill_shared::ledger::{
-    Applied, Book, Completions, FireOutcome, FireRecord, Fires, Leadership, Ledger, LogLine,
+    Adoptee, Adoptions, Applied, Book, Completions, FireRecord, Fires, Leadership, Ledger, LogLine,
     LogPage, Logs, Note, NoteOrder, Notes, PlannedFire, Precondition, Presence, PresenceRecord,
-    Role, ScheduleRecord, Schedules, StepClaim, Steps, Term,
+    Recorded, Role, ScheduleChanges, ScheduleRecord, Schedules, StepClaim, Steps, Term,
 };
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{
@@ -43,18 +44,34 @@ pub(crate) type Held = oneshot::Sender<()>;
 
 #[derive(Debug)]
 pub(crate) struct Flaky {
-    inner: Arc<dyn Ledger>,
+    inner: Mutex<Arc<dyn Ledger>>,
     mood: Mutex<Mood>,
     holds: Mutex<Vec<(Call, oneshot::Sender<Held>)>>,
+    /// How many pages of the listing of all were asked for.
+    pages: AtomicUsize,
 }
 
 impl Flaky {
     pub(crate) fn new(inner: Arc<dyn Ledger>) -> Self {
         Self {
-            inner,
+            inner: Mutex::new(inner),
             mood: Mutex::new(Mood::Well),
             holds: Mutex::new(Vec::new()),
+            pages: AtomicUsize::new(0),
         }
+    }
+
+    pub(crate) fn pages(&self) -> usize {
+        self.pages.load(Ordering::SeqCst)
+    }
+
+    fn inner(&self) -> Arc<dyn Ledger> {
+        self.inner.lock().unwrap().clone()
+    }
+
+    /// Goes on with another ledger, as a store that comes back as it was does.
+    pub(crate) fn set_back_to(&self, before: Arc<dyn Ledger>) {
+        *self.inner.lock().unwrap() = before;
     }
 
     pub(crate) fn set(&self, mood: Mood) {
@@ -102,16 +119,12 @@ fn unavailable(message: &str) -> Error {
 
 #[async_trait]
 impl Fires for Flaky {
-    async fn record_fires(
-        &self,
-        term: Option<&Term>,
-        fires: Vec<PlannedFire>,
-    ) -> Result<Vec<FireOutcome>> {
+    async fn record_fires(&self, term: Option<&Term>, fires: Vec<PlannedFire>) -> Result<Recorded> {
         self.up().await?;
         if self.is(Mood::TurnsSinglesAway) && fires.len() == 1 {
             return Err(unavailable("no single fire is taken"));
         }
-        let answers = self.inner.record_fires(term, fires).await?;
+        let answers = self.inner().record_fires(term, fires).await?;
         if self.is(Mood::LosesAnswers) {
             return Err(Error::new(
                 ErrorKind::Timeout,
@@ -129,7 +142,7 @@ impl Fires for Flaky {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<FireRecord>> {
-        self.inner.fires(schedule, cursor, limit).await
+        self.inner().fires(schedule, cursor, limit).await
     }
 }
 
@@ -137,44 +150,44 @@ impl Fires for Flaky {
 impl Leadership for Flaky {
     async fn lead(&self, shard: u32, holder: &WorkerId, ttl: Duration) -> Result<Option<Term>> {
         self.up().await?;
-        self.inner.lead(shard, holder, ttl).await
+        self.inner().lead(shard, holder, ttl).await
     }
 
     async fn resign(&self, shard: u32, holder: &WorkerId) -> Result<()> {
         self.up().await?;
-        self.inner.resign(shard, holder).await
+        self.inner().resign(shard, holder).await
     }
 
     async fn leader(&self, shard: u32) -> Result<Option<Term>> {
         self.up().await?;
-        self.inner.leader(shard).await
+        self.inner().leader(shard).await
     }
 }
 
 #[async_trait]
 impl Schedules for Flaky {
     async fn apply_schedules(&self, source: &str, schedules: Vec<Schedule>) -> Result<Applied> {
-        self.inner.apply_schedules(source, schedules).await
+        self.inner().apply_schedules(source, schedules).await
     }
 
     async fn put_schedule(&self, source: &str, schedule: Schedule) -> Result<ScheduleRecord> {
-        self.inner.put_schedule(source, schedule).await
+        self.inner().put_schedule(source, schedule).await
     }
 
     async fn delete_schedule(&self, id: &ScheduleId) -> Result<bool> {
-        self.inner.delete_schedule(id).await
+        self.inner().delete_schedule(id).await
     }
 
     async fn pause_schedule(&self, id: &ScheduleId, reason: Option<&str>) -> Result<bool> {
-        self.inner.pause_schedule(id, reason).await
+        self.inner().pause_schedule(id, reason).await
     }
 
     async fn resume_schedule(&self, id: &ScheduleId) -> Result<bool> {
-        self.inner.resume_schedule(id).await
+        self.inner().resume_schedule(id).await
     }
 
     async fn schedule(&self, id: &ScheduleId) -> Result<Option<ScheduleRecord>> {
-        self.inner.schedule(id).await
+        self.inner().schedule(id).await
     }
 
     async fn schedules(
@@ -187,14 +200,26 @@ impl Schedules for Flaky {
             let message = "a definition cannot be read";
             return Err(Error::new(ErrorKind::Corrupt, "test", message));
         }
-        let page = self.inner.schedules(cursor, limit).await;
+        self.pages.fetch_add(1, Ordering::SeqCst);
+        let page = self.inner().schedules(cursor, limit).await;
         self.answer(Call::List).await;
         page
     }
 
     async fn schedules_version(&self) -> Result<u64> {
         self.up().await?;
-        self.inner.schedules_version().await
+        self.inner().schedules_version().await
+    }
+
+    async fn schedule_changes(&self, since: u64, limit: usize) -> Result<Option<ScheduleChanges>> {
+        self.up().await?;
+        if self.is(Mood::Unreadable) {
+            let message = "a definition cannot be read";
+            return Err(Error::new(ErrorKind::Corrupt, "test", message));
+        }
+        let changes = self.inner().schedule_changes(since, limit).await;
+        self.answer(Call::List).await;
+        changes
     }
 }
 
@@ -202,23 +227,23 @@ impl Schedules for Flaky {
 impl Presence for Flaky {
     async fn announce(&self, record: &PresenceRecord, ttl: Duration) -> Result<()> {
         self.up().await?;
-        self.inner.announce(record, ttl).await
+        self.inner().announce(record, ttl).await
     }
 
     async fn depart(&self, id: &WorkerId) -> Result<()> {
         self.up().await?;
-        self.inner.depart(id).await
+        self.inner().depart(id).await
     }
 
     async fn present(&self, role: Role) -> Result<Vec<PresenceRecord>> {
-        self.inner.present(role).await
+        self.inner().present(role).await
     }
 }
 
 #[async_trait]
 impl Steps for Flaky {
     async fn claim_step(&self, token: &LeaseToken, step: &str) -> Result<StepClaim> {
-        self.inner.claim_step(token, step).await
+        self.inner().claim_step(token, step).await
     }
 
     async fn commit_step(
@@ -228,33 +253,33 @@ impl Steps for Flaky {
         result: &Payload,
         keep: Duration,
     ) -> Result<bool> {
-        self.inner.commit_step(token, step, result, keep).await
+        self.inner().commit_step(token, step, result, keep).await
     }
 
     async fn abandon_step(&self, token: &LeaseToken, step: &str) -> Result<()> {
-        self.inner.abandon_step(token, step).await
+        self.inner().abandon_step(token, step).await
     }
 }
 
 #[async_trait]
 impl Completions for Flaky {
     async fn mark_completed(&self, task: &TaskId, window: Duration) -> Result<()> {
-        self.inner.mark_completed(task, window).await
+        self.inner().mark_completed(task, window).await
     }
 
     async fn is_completed(&self, task: &TaskId) -> Result<bool> {
-        self.inner.is_completed(task).await
+        self.inner().is_completed(task).await
     }
 
     async fn forget_completed(&self, task: &TaskId) -> Result<()> {
-        self.inner.forget_completed(task).await
+        self.inner().forget_completed(task).await
     }
 }
 
 #[async_trait]
 impl Logs for Flaky {
     async fn append_log(&self, task: &TaskId, lines: Vec<LogLine>) -> Result<()> {
-        self.inner.append_log(task, lines).await
+        self.inner().append_log(task, lines).await
     }
 
     async fn read_log(
@@ -263,7 +288,7 @@ impl Logs for Flaky {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<LogPage> {
-        self.inner.read_log(task, cursor, limit).await
+        self.inner().read_log(task, cursor, limit).await
     }
 }
 
@@ -278,15 +303,15 @@ impl Notes for Flaky {
         ttl: Option<Duration>,
     ) -> Result<Option<u64>> {
         self.up().await?;
-        self.inner.put_note(book, name, text, only_if, ttl).await
+        self.inner().put_note(book, name, text, only_if, ttl).await
     }
 
     async fn note(&self, book: Book, name: &NoteName) -> Result<Option<Note>> {
-        self.inner.note(book, name).await
+        self.inner().note(book, name).await
     }
 
     async fn forget_note(&self, book: Book, name: &NoteName) -> Result<bool> {
-        self.inner.forget_note(book, name).await
+        self.inner().forget_note(book, name).await
     }
 
     async fn notes(
@@ -296,6 +321,18 @@ impl Notes for Flaky {
         after: Option<&NoteName>,
         limit: usize,
     ) -> Result<Vec<Note>> {
-        self.inner.notes(book, order, after, limit).await
+        self.inner().notes(book, order, after, limit).await
+    }
+}
+
+#[async_trait]
+impl Adoptions for Flaky {
+    async fn adopt(
+        &self,
+        worker: &WorkerId,
+        batch: Vec<Adoptee>,
+        ttl: Duration,
+    ) -> Result<Vec<Option<LeaseToken>>> {
+        self.inner().adopt(worker, batch, ttl).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tidemill_producer::{Scheduler, SchedulerEvent, preview};
 use tidemill_shared::ledger::{FireOutcome, Role};
-use tidemill_shared::schedule::CLOCK_CHANGE;
+use tidemill_shared::schedule::{CLOCK_CHANGE, Schedule};
 use tidemill_shared::{ErrorKind, State};
 use tokio_util::sync::CancellationToken;
 
@@ -206,4 +206,38 @@ async fn five_thousand_schedules_of_the_same_minute_are_all_planned() {
         })
         .await;
     producer.stop().await;
+}
+
+/// With more schedules than a batch has room for, several instants of each go ahead at once: none is left
+/// out, and none is further ahead than the horizon and an eighth.
+#[tokio::test]
+async fn many_fast_schedules_are_planned_up_to_the_horizon_each_instant_once() {
+    let scene = Scene::memory();
+    let start = scene.now();
+    let all: Vec<Schedule> = (0..400)
+        .map(|number| schedule(&format!("beat-{number}"), json!({ "every": "4s" })))
+        .collect();
+    let ledger = &scene.connection.ledger;
+    let applied = ledger.apply_schedules("cli", all.clone()).await;
+    assert_eq!(applied.unwrap().added.len(), 400);
+    let one = scene.start_with("one", |scheduler| scheduler.horizon(seconds(32)));
+    for _ in 0..3 {
+        let last = scene.now() + seconds(32);
+        for beat in &all {
+            scene.settled(beat.id.as_str(), last).await;
+        }
+        scene.clock.advance(seconds(4));
+    }
+    one.stop().await;
+    for beat in &all {
+        let fires = scene.fires(beat.id.as_str()).await;
+        let instants: Vec<_> = fires.iter().map(|fire| fire.scheduled_at).collect();
+        let last = *instants.last().unwrap();
+        assert_eq!(instants, due(beat, start, last), "{}", beat.id);
+        assert!(
+            last <= scene.now() + seconds(36),
+            "{} up to {last}",
+            beat.id
+        );
+    }
 }

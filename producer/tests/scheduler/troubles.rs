@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::flaky::{Call, Flaky, Mood};
 use super::scene::{Scene, at, due, schedule, seconds};
 
-async fn flaky() -> (Scene, Arc<Flaky>) {
+pub(crate) async fn flaky() -> (Scene, Arc<Flaky>) {
     over(Scene::new().await)
 }
 

@@ -96,19 +96,36 @@ pub struct FireRecord {
     pub manual: bool,
 }
 
+/// What became of a batch of fires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// What became of each.
+    pub outcomes: Vec<FireOutcome>,
+    /// How many batches the store has over the shard of the term by now; `None` without a term, and
+    /// under one that is not the current one.
+    pub batches: Option<u64>,
+}
+
+impl Recorded {
+    /// What becomes of no fires.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self {
+            outcomes: Vec::new(),
+            batches: None,
+        }
+    }
+}
+
 /// Fires of schedules.
 #[async_trait]
 pub trait Fires: Send + Sync + 'static {
     /// Records fires, and puts their tasks into the broker, each in one atomic step: insert the task
-    /// if (schedule, instant) is not on record, record the fire, advance the cursor. Answers match
+    /// if (schedule, instant) is not on record, record the fire, advance the cursor. Outcomes match
     /// the batch: `Enqueued`, `Skipped` and `Missed` are now on record; `Duplicate` was on record
     /// before, unless the fire [makes up](PlannedFire::makes_up_for) for it; `Refused` when the term's epoch is not the current one or its shard not that of the
-    /// schedule, the revision is not the current one, or the schedule is gone or, for a fire that is not manual, paused.
-    async fn record_fires(
-        &self,
-        term: Option<&Term>,
-        fires: Vec<PlannedFire>,
-    ) -> Result<Vec<FireOutcome>>;
+    /// schedule, the term knows of more [batches](Term::batches) than the store has, the revision is not the current one, or the schedule is gone or, for a fire that is not manual, paused.
+    async fn record_fires(&self, term: Option<&Term>, fires: Vec<PlannedFire>) -> Result<Recorded>;
 
     /// Fires of a schedule, newest first, at most `limit` (1 to 1,000) after `cursor`.
     async fn fires(

@@ -14,8 +14,11 @@ pub struct Term {
     pub shard: u32,
     /// Who leads.
     pub holder: WorkerId,
-    /// The fencing epoch: grows by one with every new holder, never shrinks, and outlives the lease.
+    /// The fencing epoch: grows by one with every new term, never shrinks, and outlives the lease.
     pub epoch: u64,
+    /// How many batches of fires were recorded over the shard, under all its terms, as far as whoever
+    /// has this knows. A store that has fewer was set back, and refuses more.
+    pub batches: u64,
     /// When it ends unless renewed, by the store's clock.
     pub until: Timestamp,
 }
@@ -35,9 +38,14 @@ impl Term {
 /// a term counts for nothing while a shard of another division is led.
 #[async_trait]
 pub trait Leadership: Send + Sync + 'static {
-    /// Takes or renews the lead. `None` while somebody else holds it. Renewing keeps the epoch, as
-    /// does taking it back after it lapsed when nobody else held it since. Refused with
+    /// Takes or renews the lead. `None` while somebody else holds it. Renewing keeps the epoch. A lead
+    /// that has lapsed or was given up comes back with a new one, to whoever takes it: its former
+    /// holder cannot know what has been in between. Refused with
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) while a shard of another division is held.
+    ///
+    /// The [`batches`](Term::batches) of the term are those that the store has. A holder that was told of
+    /// more knows that the store was set back, to a backup or to a replica that was behind, and
+    /// must plan anew from what the store has.
     async fn lead(&self, shard: u32, holder: &WorkerId, ttl: Duration) -> Result<Option<Term>>;
 
     /// Gives the lead up at once, if this holder has it.

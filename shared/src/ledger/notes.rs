@@ -21,17 +21,20 @@ pub enum Book {
     Replays,
     /// The tasks of such a replay, part by part.
     ReplayParts,
+    /// The queues of a broker beside the ledger, which cannot list them itself.
+    Queues,
 }
 
 impl Book {
     /// Every book.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Tokens,
         Self::Audit,
         Self::Answers,
         Self::Nonces,
         Self::Replays,
         Self::ReplayParts,
+        Self::Queues,
     ];
 
     /// The name under which stores keep it.
@@ -44,6 +47,7 @@ impl Book {
             Self::Nonces => "nonces",
             Self::Replays => "replays",
             Self::ReplayParts => "replay_parts",
+            Self::Queues => "queues",
         }
     }
 }

@@ -81,6 +81,22 @@ pub struct Applied {
     pub revoked: usize,
 }
 
+/// Which definitions have changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScheduleChanges {
+    /// Those that are there, as they are now.
+    pub changed: Vec<ScheduleRecord>,
+    /// Those that are not there any more.
+    pub removed: Vec<ScheduleId>,
+    /// The version up to which this tells.
+    pub until: u64,
+    /// Whether there are later ones.
+    pub more: bool,
+}
+
+/// How many of the last changes a store remembers.
+pub const CHANGES_KEPT: usize = 10_000;
+
 /// Definitions of schedules. Each change makes a new revision and takes back, in the same step, the
 /// tasks that were put ahead under the older one and whose instant has not come; their fires are
 /// forgotten, so that the new revision may plan the same instants. A task whose instant has come stays
@@ -116,6 +132,14 @@ pub trait Schedules: Send + Sync + 'static {
 
     /// A number that grows with every change to any definition; cheap to ask.
     async fn schedules_version(&self) -> Result<u64>;
+
+    /// What has changed since the definitions had this version: the changes that came first, at most
+    /// `limit` (1 to 10,000) of them and at least one if there is one. A schedule that changed more than once
+    /// may be told more than once, always as it is now.
+    ///
+    /// `None` when the store cannot tell, and all of them have to be listed: it remembers the last
+    /// [`CHANGES_KEPT`] changes, none of before it was written to by a release that has this method, and nothing of a version that it has not come to.
+    async fn schedule_changes(&self, since: u64, limit: usize) -> Result<Option<ScheduleChanges>>;
 
     /// A number that changes when the store has lost what it held, so that whoever keeps definitions
     /// elsewhere can give them again. The same for ever where the store cannot come back empty, which is

@@ -113,6 +113,12 @@ impl Recurrence {
 }
 
 impl Bounded {
+    /// The rule without its bounds.
+    #[must_use]
+    pub const fn rule(&self) -> &Recurrence {
+        &self.rule
+    }
+
     /// Its bounds.
     #[must_use]
     pub const fn bounds(&self) -> &Bounds {

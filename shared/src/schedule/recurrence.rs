@@ -71,6 +71,15 @@ impl Recurrence {
         }
     }
 
+    /// The cron expression, if it is one.
+    #[must_use]
+    pub fn cron(&self) -> Option<&str> {
+        match self.rule() {
+            Self::Cron { expression, .. } => Some(expression.as_str()),
+            _ => None,
+        }
+    }
+
     /// Which change of the clock a due instant belongs to, if any.
     #[must_use]
     pub fn clock_change_at(&self, due: Timestamp) -> Option<ClockChange> {

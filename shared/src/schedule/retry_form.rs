@@ -41,10 +41,9 @@ impl Default for RetryForm {
     }
 }
 
-/// Reads a policy and refuses fields that it does not know.
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<RetryPolicy, D::Error> {
+/// Reads a retry policy as people write it, and refuses fields that it does not know: for
+/// `deserialize_with`.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RetryPolicy, D::Error> {
     let form = RetryForm::deserialize(deserializer)?;
     Ok(RetryPolicy {
         max_attempts: form.max_attempts,

@@ -1,17 +1,19 @@
 //! What a scheduler does.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tidemill_producer::SchedulerEvent;
-use tidemill_shared::Timestamp;
+use tidemill_shared::ledger::Shard;
+use tidemill_shared::schedule::Misfire;
+use tidemill_shared::{MissedFires, ScheduleId, Timestamp};
 
-use super::family::{Counters, Gauges, WAITS, counter, counters, gauges, label};
+use super::family::{Gauges, WAITS, counter, counters, gauges, label};
 use super::seconds;
-use crate::bounded::Bounded;
 use crate::catalogue::help;
 use crate::names;
 
@@ -21,9 +23,6 @@ const SCHEDULES: usize = 1_000;
 /// The most instants that are remembered for a schedule: those that are planned within the horizon.
 const INSTANTS: usize = 128;
 
-/// The most rules that are told apart.
-const POLICIES: usize = 20;
-
 #[derive(Debug)]
 pub(super) struct SchedulingMetrics {
     is_leader: Gauges,
@@ -32,10 +31,12 @@ pub(super) struct SchedulingMetrics {
     lateness: Histogram,
     last: Gauges,
     next: Gauges,
-    missed: Counters,
-    policies: Bounded<String>,
+    missed: [Counter; Misfire::ALL.len()],
+    /// What the broker had counted when it was last asked.
+    missed_ahead: Mutex<MissedFires>,
     duplicates: Counter,
-    instants: Mutex<HashMap<String, Instants>>,
+    shards: AtomicU32,
+    instants: Mutex<HashMap<ScheduleId, Instants>>,
 }
 
 /// The instants of a schedule that are planned.
@@ -52,6 +53,10 @@ impl SchedulingMetrics {
         let lateness = Histogram::new(WAITS);
         let name = names::SCHEDULER_FIRE_LATENESS_SECONDS;
         registry.register(name, help(name), lateness.clone());
+        let missed = counters(registry, names::SCHEDULER_MISSED_FIRES_TOTAL);
+        // A count that begins above zero has not grown, to Prometheus.
+        let missed = Misfire::ALL
+            .map(|policy| missed.get_or_create_owned(&vec![label("policy", policy.as_str())]));
         Self {
             is_leader: gauges(registry, names::SCHEDULER_IS_LEADER),
             epoch: gauges(registry, names::SCHEDULER_LEADER_EPOCH),
@@ -59,9 +64,10 @@ impl SchedulingMetrics {
             lateness,
             last: gauges(registry, names::SCHEDULER_LAST_FIRE_TIMESTAMP_SECONDS),
             next: gauges(registry, names::SCHEDULER_NEXT_FIRE_TIMESTAMP_SECONDS),
-            missed: counters(registry, names::SCHEDULER_MISSED_FIRES_TOTAL),
-            policies: Bounded::new(POLICIES),
+            missed,
+            missed_ahead: Mutex::default(),
             duplicates: counter(registry, names::SCHEDULER_DUPLICATE_FIRES_SUPPRESSED_TOTAL),
+            shards: AtomicU32::new(Shard::WHOLE.of()),
             instants: Mutex::default(),
         }
     }
@@ -73,6 +79,16 @@ impl SchedulingMetrics {
     )]
     pub(super) fn note(&self, event: &SchedulerEvent, now: Timestamp) {
         match event {
+            SchedulerEvent::Started { shards } => {
+                self.shards.store(*shards, Ordering::Relaxed);
+                for shard in 0..*shards {
+                    let shard = vec![label("shard", shard.to_string())];
+                    self.is_leader.get_or_create(&shard).set(0.0);
+                }
+            }
+            SchedulerEvent::TakenBack { schedule } => {
+                self.instants().remove(schedule);
+            }
             SchedulerEvent::Elected { shard, epoch } => {
                 let shard = vec![label("shard", shard.to_string())];
                 self.is_leader.get_or_create(&shard).set(1.0);
@@ -80,10 +96,9 @@ impl SchedulingMetrics {
                 self.changes.inc();
             }
             SchedulerEvent::Deposed { shard, .. } => {
-                let shard = vec![label("shard", shard.to_string())];
-                self.is_leader.get_or_create(&shard).set(0.0);
-                // Whoever leads now tells what is next.
-                self.instants().clear();
+                let labels = vec![label("shard", shard.to_string())];
+                self.is_leader.get_or_create(&labels).set(0.0);
+                self.leave(*shard);
             }
             SchedulerEvent::Planned {
                 schedule,
@@ -93,13 +108,9 @@ impl SchedulingMetrics {
                 ..
             } => {
                 self.lateness.observe(now.since(*due_at).as_secs_f64());
-                self.planned(schedule.as_str(), *scheduled_at, *next);
+                self.planned(schedule, *scheduled_at, *next);
             }
-            SchedulerEvent::Missed { count, reason, .. } => {
-                let policy = self.policies.get(reason, str::to_owned);
-                let policy = vec![label("policy", &**policy)];
-                self.missed.get_or_create(&policy).inc_by(*count);
-            }
+            SchedulerEvent::Missed { count, policy, .. } => self.missed(*policy, *count),
             SchedulerEvent::Duplicate { .. } => {
                 self.duplicates.inc();
             }
@@ -107,17 +118,46 @@ impl SchedulingMetrics {
         }
     }
 
-    fn instants(&self) -> MutexGuard<'_, HashMap<String, Instants>> {
+    fn missed(&self, policy: Misfire, count: u64) {
+        for (one, series) in Misfire::ALL.into_iter().zip(&self.missed) {
+            if one == policy {
+                series.inc_by(count);
+            }
+        }
+    }
+
+    /// Counts the fires that the broker of this process has found late so far.
+    pub(super) fn missed_ahead(&self, so_far: MissedFires) {
+        let mut known = self
+            .missed_ahead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for policy in Misfire::ALL {
+            let more = so_far.under(policy).saturating_sub(known.under(policy));
+            self.missed(policy, more);
+        }
+        *known = so_far;
+    }
+
+    fn instants(&self) -> MutexGuard<'_, HashMap<ScheduleId, Instants>> {
         self.instants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn planned(&self, schedule: &str, at: Timestamp, next: Option<Timestamp>) {
+    /// Whoever leads this shard now tells what is next.
+    fn leave(&self, shard: u32) {
+        let shards = Shard::all(self.shards.load(Ordering::Relaxed)).unwrap_or_default();
+        let left = shards.into_iter().find(|one| one.number() == shard);
+        let left = left.unwrap_or(Shard::WHOLE);
+        self.instants().retain(|schedule, _| !left.holds(schedule));
+    }
+
+    fn planned(&self, schedule: &ScheduleId, at: Timestamp, next: Option<Timestamp>) {
         let mut all = self.instants();
         if !all.contains_key(schedule) {
             if all.len() >= SCHEDULES {
                 return;
             }
-            all.insert(schedule.to_owned(), Instants::default());
+            all.insert(schedule.clone(), Instants::default());
         }
         if let Some(instants) = all.get_mut(schedule) {
             instants.planned.insert(at);
@@ -137,7 +177,7 @@ impl SchedulingMetrics {
                 instants.last = Some(first);
                 instants.planned.pop_first();
             }
-            let labels = vec![label("schedule", &**schedule)];
+            let labels = vec![label("schedule", schedule.as_str())];
             if let Some(at) = instants.last {
                 self.last.get_or_create(&labels).set(seconds(at));
             }

@@ -31,6 +31,9 @@ pub(super) const QUEUES: usize = 200;
 /// The calls whose durations are told.
 const OPS: [&str; 6] = ["enqueue", "lease", "renew", "settle", "sweep", "stats"];
 
+/// What may become of a task that shall go into the store.
+const RESULTS: [&str; 5] = ["admitted", "duplicate", "conflict", "full", "error"];
+
 #[derive(Debug)]
 pub(crate) struct StoreMetrics {
     up: Gauges,
@@ -42,13 +45,20 @@ pub(crate) struct StoreMetrics {
     skew: Gauge<f64, AtomicU64>,
     durations: [Histogram; OPS.len()],
     enqueued: Counters,
-    queues: Bounded<String>,
+    queues: Bounded<QueueSeries>,
     stale: Counter,
     tasks: Gauges,
     oldest: Gauges,
     dead: Gauges,
     paused: Gauges,
     asked: Mutex<Option<Instant>>,
+}
+
+/// The series of a queue.
+#[derive(Debug)]
+struct QueueSeries {
+    name: String,
+    enqueued: [Counter; RESULTS.len()],
 }
 
 impl StoreMetrics {
@@ -116,17 +126,26 @@ impl StoreMetrics {
     }
 
     pub(crate) fn enqueued(&self, queue: &str, result: &'static str, count: u64) {
+        let place = RESULTS.iter().position(|known| *known == result);
         let queue = self.queue(queue);
-        let labels = vec![label("queue", &**queue), label("result", result)];
-        self.enqueued.get_or_create(&labels).inc_by(count);
+        if let Some(counter) = place.and_then(|place| queue.enqueued.get(place)) {
+            counter.inc_by(count);
+        }
     }
 
     pub(crate) fn stale(&self, count: u64) {
         self.stale.inc_by(count);
     }
 
-    fn queue(&self, queue: &str) -> Arc<String> {
-        self.queues.get(queue, str::to_owned)
+    /// All its counts begin at once, at zero: one that begins above it has not grown, to Prometheus.
+    fn queue(&self, queue: &str) -> Arc<QueueSeries> {
+        self.queues.get(queue, |name| QueueSeries {
+            name: name.to_owned(),
+            enqueued: RESULTS.map(|result| {
+                let labels = vec![label("queue", name), label("result", result)];
+                self.enqueued.get_or_create_owned(&labels)
+            }),
+        })
     }
 
     /// Asks the store about its queues.
@@ -180,10 +199,10 @@ impl StoreMetrics {
                 ("cancelled", stats.cancelled),
             ];
             for (state, count) in states {
-                let labels = vec![label("queue", &**queue), label("state", state)];
+                let labels = vec![label("queue", &*queue.name), label("state", state)];
                 self.tasks.get_or_create(&labels).inc_by(count as f64);
             }
-            let labels = vec![label("queue", &**queue)];
+            let labels = vec![label("queue", &*queue.name)];
             let age = stats
                 .oldest_pending_at
                 .map_or(Duration::ZERO, |at| now.since(at));

@@ -1,21 +1,18 @@
 //! What a worker does.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tidemill_shared::{BuryReason, Verdict};
 use tidemill_worker::{Event, Pulse, RunContext, RunStatus};
 
 use super::family::{
-    Counters, Gauges, Histograms, Labels, RUNS, WAITS, counter, counters, gauge, gauges,
-    histograms, label,
+    Counters, Gauges, Histograms, Labels, RUNS, WAITS, counter, counters, gauges, histograms, label,
 };
 use super::seconds;
 use super::store::QUEUES;
@@ -42,15 +39,17 @@ pub(super) struct WorkMetrics {
     failures: Counters,
     executions: Histograms,
     all_durations: Traced,
-    latencies: Histograms,
+    latencies: TracedFamily,
     processed: Counters,
     retries: Counter,
     dead: Counters,
     lease_lost: Counter,
     orphans: Counter,
     slots: Gauges,
-    heartbeat: Gauge<f64, AtomicU64>,
-    oldest: Gauge<f64, AtomicU64>,
+    // Families, though they have no labels: where no worker is watched there is no series, rather than one
+    // that says 1970.
+    heartbeat: Gauges,
+    oldest: Gauges,
     kinds: Bounded<KindSeries>,
     queues: Bounded<QueueSeries>,
     reasons: Bounded<String>,
@@ -67,19 +66,16 @@ struct KindSeries {
 /// The series of a queue, looked up once.
 #[derive(Debug)]
 struct QueueSeries {
-    latency: Histogram,
+    latency: Traced,
     processed: [Counter; 7],
 }
 
 impl WorkMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let runs = counters(registry, names::TASK_RUN_TOTAL);
-        let durations = TracedFamily::new_with_constructor(|| Traced::new(RUNS.into_iter()));
-        registry.register(
-            names::JOB_DURATION_SECONDS,
-            help(names::JOB_DURATION_SECONDS),
-            durations.clone(),
-        );
+        let durations = traced(registry, names::JOB_DURATION_SECONDS, || {
+            Traced::new(RUNS.into_iter())
+        });
         let all_durations = Traced::new(RUNS.into_iter());
         registry.register(
             names::TASK_DURATION_SECONDS,
@@ -96,8 +92,8 @@ impl WorkMetrics {
             failures: counters(registry, names::TASK_FAILURES_TOTAL),
             executions: histograms(registry, names::TASK_EXECUTION, || Histogram::new([])),
             all_durations,
-            latencies: histograms(registry, names::QUEUE_LATENCY_SECONDS, || {
-                Histogram::new(WAITS)
+            latencies: traced(registry, names::QUEUE_LATENCY_SECONDS, || {
+                Traced::new(WAITS.into_iter())
             }),
             processed: counters(registry, names::PROCESSED_TOTAL),
             retries: counter(registry, names::RETRIES_TOTAL),
@@ -105,8 +101,8 @@ impl WorkMetrics {
             lease_lost: counter(registry, names::LEASE_LOST_TOTAL),
             orphans: counter(registry, names::ORPHANS_RECOVERED_TOTAL),
             slots: gauges(registry, names::WORKER_SLOTS),
-            heartbeat: gauge(registry, names::WORKER_LAST_HEARTBEAT_TIMESTAMP_SECONDS),
-            oldest: gauge(registry, names::OLDEST_RUNNING_START_TIMESTAMP_SECONDS),
+            heartbeat: gauges(registry, names::WORKER_LAST_HEARTBEAT_TIMESTAMP_SECONDS),
+            oldest: gauges(registry, names::OLDEST_RUNNING_START_TIMESTAMP_SECONDS),
             kinds: Bounded::new(KINDS),
             queues: Bounded::new(QUEUES),
             reasons: Bounded::new(REASONS),
@@ -119,7 +115,8 @@ impl WorkMetrics {
             Event::Started { run } => {
                 if let Some(started) = run.started_at() {
                     let waited = started.since(run.ready_at());
-                    self.queue(run).latency.observe(waited.as_secs_f64());
+                    let latency = &self.queue(run).latency;
+                    latency.observe(waited.as_secs_f64(), exemplar(run), None);
                 }
             }
             Event::Finished {
@@ -174,7 +171,7 @@ impl WorkMetrics {
             return;
         }
         let took = took.as_secs_f64();
-        let trace = run.trace_id().map(|id| vec![label("trace_id", id)]);
+        let trace = exemplar(run);
         if let Some(histogram) = kind.durations.get(index) {
             histogram.observe(took, trace.clone(), None);
         }
@@ -227,11 +224,26 @@ impl WorkMetrics {
             series.set(count as f64);
         }
         self.oldest
+            .get_or_create(&Labels::new())
             .set(seconds(pulse.oldest_start.unwrap_or(pulse.now)));
         if let Some(at) = pulse.announced_at {
-            self.heartbeat.set(seconds(at));
+            let series = self.heartbeat.get_or_create(&Labels::new());
+            series.set(seconds(at));
         }
     }
+}
+
+/// A family of histograms whose observations lead to traces.
+fn traced(registry: &mut Registry, name: &'static str, make: fn() -> Traced) -> TracedFamily {
+    let family = TracedFamily::new_with_constructor(make);
+    registry.register(name, help(name), family.clone());
+    family
+}
+
+/// The trace of a run, if it is recorded: only then it can be looked up.
+fn exemplar(run: &RunContext) -> Option<Labels> {
+    let place = run.trace().filter(|place| place.sampled)?;
+    Some(vec![label("trace_id", place.trace_hex())])
 }
 
 const ALL: [RunStatus; 7] = [

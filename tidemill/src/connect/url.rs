@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidemill_embedded::{SqliteOptions, Synchronous};
+use tidemill_rabbitmq::RabbitOptions;
 use tidemill_redis::RedisOptions;
-use tidemill_shared::{Error, ErrorKind, Result, parse_duration};
+use tidemill_shared::{Error, Result, parse_duration};
 
 /// What a URL names.
 #[derive(Debug)]
@@ -16,17 +17,20 @@ pub(super) enum Place {
         options: SqliteOptions,
     },
     Redis(Box<RedisOptions>),
+    Rabbit(Box<RabbitOptions>),
 }
 
-const EXPECTED: &str = "expected sqlite:PATH, redis://HOST or memory:";
+const EXPECTED: &str = "expected sqlite:PATH, redis://HOST, amqp://HOST or memory:";
 
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 8] = [
     "memory",
     "sqlite",
     "redis",
     "rediss",
     "redis+sentinel",
     "redis+cluster",
+    "amqp",
+    "amqps",
 ];
 
 /// Reads a URL. No message repeats more of it than its scheme or the name of a setting, because a
@@ -47,7 +51,7 @@ pub(super) fn parse(url: &str) -> Result<Place> {
         "redis" | "rediss" | "redis+sentinel" | "redis+cluster" => {
             Ok(Place::Redis(Box::new(RedisOptions::parse(url)?)))
         }
-        "amqp" | "amqps" => Err(unsupported("RabbitMQ")),
+        "amqp" | "amqps" => Ok(Place::Rabbit(Box::new(RabbitOptions::parse(url)?))),
         _ if KNOWN.contains(&&*scheme.to_ascii_lowercase()) => Err(wrong(
             "the scheme of a broker URL is written in small letters".into(),
         )),
@@ -126,14 +130,6 @@ fn wrong(message: String) -> Error {
     Error::invalid("connect", message)
 }
 
-fn unsupported(system: &str) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "connect",
-        format!("this build has no {system} broker yet; use sqlite:PATH, redis://HOST or memory:"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -188,21 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_that_is_not_built_in_is_unsupported() {
-        for url in ["amqp://h", "amqps://h"] {
-            let error = parse(url).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
-            assert!(error.to_string().contains("sqlite:PATH"), "{error}");
-        }
-    }
-
-    #[test]
     fn no_error_repeats_a_password() {
         for url in [
             "redis://user:hunter2@host/hunter2",
             "redis://user:hunter2@host/0?hunter2=hunter2",
             "redis+cluster://user:hunter2@",
-            "amqp://user:hunter2@host",
+            "amqp://user:hunter2@host/hunter2/",
             "mysql://user:hunter2@host",
             "user:hunter2@host",
             "hunter2",

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tidemill_shared::{
     Admission, Broker, Capabilities, Demand, Envelope, Inspect, Lease, LeaseToken, Payload,
     QueueName, QueueStats, Renewal, Result, Settled, Settlement, State, Swept, Task, TaskId,
-    Verdict,
+    Verdict, Vitals,
 };
 
 /// A task that has completed.
@@ -73,6 +73,10 @@ impl Broker for Recorder {
         self.inner.enqueue(batch).await
     }
 
+    async fn enqueue_new(&self, batch: Vec<Envelope>) -> Result<Vec<Admission>> {
+        self.inner.enqueue_new(batch).await
+    }
+
     async fn lease(&self, demand: &Demand) -> Result<Vec<Lease>> {
         let leases = self.inner.lease(demand).await?;
         let mut memory = self.memory();
@@ -121,5 +125,9 @@ impl Broker for Recorder {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         self.inner.inspect()
+    }
+
+    fn vitals(&self) -> Vitals {
+        self.inner.vitals()
     }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod client;
 mod retry_after;
+mod span;
 mod spec;
 
 use std::sync::{Arc, OnceLock};
@@ -32,12 +33,21 @@ async fn call<S: Send + Sync>(
         .get_or_init(client::build)
         .as_ref()
         .map_err(|why| Failure::class("http", format!("no HTTP client can be made: {why}")))?;
-    let call = spec::prepare(client, &request, run.context())?;
-    tokio::select! {
+    let span = span::begin(run.context(), &request);
+    let call = match spec::prepare(client, &request, run.context(), span.headers()) {
+        Ok(call) => call,
+        Err(failure) => {
+            span.discard();
+            return Err(failure);
+        }
+    };
+    let outcome = tokio::select! {
         answer = answer::receive(call, &request) => answer,
         reason = run.cancelled() => Err(Failure::class(
             reason.as_str(),
             "told to stop before the answer was there",
         )),
-    }
+    };
+    span::end(span, &outcome);
+    outcome
 }

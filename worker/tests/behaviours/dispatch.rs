@@ -14,6 +14,8 @@ use tidemill_worker::{
 use crate::journal::Journal;
 use crate::stage::{Count, Running, Stage};
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 async fn note(task: Count, run: Run<Journal<u64>>) -> TaskResult {
     run.state().note(task.n);
     Ok(())
@@ -40,6 +42,26 @@ async fn tasks_of_a_queue_start_first_in_first_out_within_a_priority() {
 async fn note_queue(_: Count, run: Run<Journal>) -> TaskResult {
     run.state().note(run.queue().as_str());
     Ok(())
+}
+
+/// Queues that are full at different moments are asked by calls of their own, of which one may always be
+/// under way; draining ends all the same, and not before all of them are empty.
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_ends_when_a_queue_of_several_takes_one_at_a_time() {
+    for _ in 0..60 {
+        let stage = Stage::fresh().await;
+        for queue in ["a", "b", "c"] {
+            let backlog = (0..50).map(|n| stage.count_in(queue, n)).collect();
+            stage.enqueue_all(backlog).await;
+        }
+        let journal = Journal::new();
+        let worker = stage.worker().state(journal).concurrency(10);
+        let worker = worker.queue("a", 6).queue("b", 3).queue("c", 1);
+        let worker = worker.queue_concurrency("c", 1).handle(note);
+        let worker = worker.build().unwrap();
+        let drained = tokio::time::timeout(PATIENCE, worker.drain());
+        assert_eq!(drained.await.expect("draining ends").unwrap(), 150);
+    }
 }
 
 /// Behaviour 26.

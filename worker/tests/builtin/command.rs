@@ -49,15 +49,16 @@ async fn the_program_is_told_about_its_task_and_its_fire() {
         "argv": ["sh", "-c", script], "env": { "MINE": "x y" }, "cwd": "/", "stdin": "in\n"
     });
     let mut envelope = stage.fire("command", &payload);
-    envelope
-        .headers
-        .insert("traceparent".into(), "00-trace".into());
+    envelope.headers.insert(
+        "traceparent".into(),
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+    );
     let task = stage.run(envelope).await;
     let lines = stage.lines(&task.envelope.id, LogStream::Stdout).await;
     let at = task.envelope.enqueued_at;
     let expected = [
         "command-1 1 command-1".to_owned(),
-        format!("nightly {at} 00-trace x y"),
+        format!("nightly {at} 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 x y"),
         "in".to_owned(),
         "/".to_owned(),
     ];

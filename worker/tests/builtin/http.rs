@@ -17,9 +17,10 @@ async fn a_request_that_succeeds_has_status_and_body_as_its_result() {
         "headers": { "X-Mine": "yes" }, "body": { "n": 18446744073709551615u64 }
     });
     let mut envelope = stage.envelope("http", &payload);
-    envelope
-        .headers
-        .insert("traceparent".into(), "00-abc-def-01".into());
+    envelope.headers.insert(
+        "traceparent".into(),
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+    );
     let task = stage.run(envelope).await;
     assert_eq!(task.state, State::Completed);
     assert_eq!(result(&task), json!({ "status": 201, "body": "made" }));
@@ -28,7 +29,10 @@ async fn a_request_that_succeeds_has_status_and_body_as_its_result() {
     assert_eq!(asked.body, r#"{"n":18446744073709551615}"#);
     assert_eq!(asked.headers["content-type"], "application/json");
     assert_eq!(asked.headers["idempotency-key"], "http-1");
-    assert_eq!(asked.headers["traceparent"], "00-abc-def-01");
+    assert_eq!(
+        asked.headers["traceparent"],
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    );
     assert_eq!(asked.headers["x-mine"], "yes");
     assert!(asked.headers["user-agent"].starts_with("tidemill/"));
 }

@@ -11,12 +11,18 @@ type Rule = (
     &'static [&'static str],
 );
 
-const STORES: &[&str] = &["tidemill-memory", "tidemill-embedded", "tidemill-redis"];
+const STORES: &[&str] = &[
+    "tidemill-memory",
+    "tidemill-embedded",
+    "tidemill-redis",
+    "tidemill-rabbitmq",
+];
 const SUITE: &[&str] = &[
     "tidemill-conformance",
     "tidemill-memory",
     "tidemill-embedded",
     "tidemill-redis",
+    "tidemill-rabbitmq",
 ];
 
 const RULES: &[Rule] = &[
@@ -25,6 +31,7 @@ const RULES: &[Rule] = &[
     ("tidemill-memory", &["tidemill-shared"], SUITE),
     ("tidemill-embedded", &["tidemill-shared"], SUITE),
     ("tidemill-redis", &["tidemill-shared"], SUITE),
+    ("tidemill-rabbitmq", &["tidemill-shared"], SUITE),
     ("tidemill-conformance", &["tidemill-shared"], STORES),
     ("tidemill-producer", &["tidemill-shared"], STORES),
     ("tidemill-worker", &["tidemill-shared"], STORES),
@@ -46,6 +53,7 @@ const RULES: &[Rule] = &[
             "tidemill-memory",
             "tidemill-embedded",
             "tidemill-redis",
+            "tidemill-rabbitmq",
             "tidemill-producer",
             "tidemill-worker",
             "tidemill-telemetry",
@@ -54,6 +62,11 @@ const RULES: &[Rule] = &[
     ),
     ("tidemill-cli", &["tidemill", "tidemill-control"], &[]),
     ("tidemill-loadtest", &["tidemill"], &[]),
+    (
+        "tidemill-hot-paths",
+        &["tidemill-shared"],
+        &["tidemill-memory", "tidemill-worker"],
+    ),
     ("tidemill-examples", &["tidemill"], &[]),
     ("tidemill-e2e", &["tidemill"], &[]),
     ("xtask", &[], &[]),

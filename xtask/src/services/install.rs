@@ -5,6 +5,15 @@ use std::process::{Command, Stdio};
 
 use crate::step::{Outcome, shown};
 
+/// The packages that start a server of their own, and its port.
+const OWN_SERVICES: [(&str, u16); 5] = [
+    ("redis-server", 6379),
+    ("rabbitmq-server", 5672),
+    ("prometheus", 9090),
+    ("prometheus-alertmanager", 9093),
+    ("prometheus-redis-exporter", 9121),
+];
+
 /// What tests need from the system.
 pub(super) struct Need<'a> {
     /// In words.
@@ -30,7 +39,7 @@ pub(super) fn install(need: &Need<'_>) -> Outcome {
         "not there, so installed now with apt-get: {}",
         packages.join(" ")
     );
-    let was_free = is_free();
+    let free = OWN_SERVICES.map(|(_, port)| is_free(port));
     let apt = |arguments: &[&str]| {
         // Runlevel 1 keeps package scripts from starting services, where no policy-rc.d does.
         let mut command = as_root(&become_root);
@@ -50,18 +59,20 @@ pub(super) fn install(need: &Need<'_>) -> Outcome {
     arguments.extend(["-o", "DPkg::Lock::Timeout=120"]);
     arguments.extend(packages);
     apt(&arguments).map_err(|problems| vec![by_hand(need, &problems.join("; "))])?;
-    if packages.contains(&"redis-server") {
+    for ((service, port), was_free) in OWN_SERVICES.into_iter().zip(free) {
+        if !packages.contains(&service) {
+            continue;
+        }
         let mut stop = as_root(&become_root);
-        stop.args(["service", "redis-server", "stop"]);
+        stop.args(["service", service, "stop"]);
         stop.stdout(Stdio::null()).stderr(Stdio::null());
         // Where it does not run there is nothing to stop; what counts is the port.
         drop(stop.status());
-        if was_free && !is_free() {
-            return Err(vec![
-                "the package's own Redis was started on port 6379 and could not be stopped; \
-                 stop it with `service redis-server stop` and run this again"
-                    .to_owned(),
-            ]);
+        if was_free && !is_free(port) {
+            return Err(vec![format!(
+                "the package's own {service} was started on port {port} and could not be stopped; \
+                 stop it with `service {service} stop` and run this again"
+            )]);
         }
     }
     Ok(())
@@ -112,8 +123,8 @@ fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-fn is_free() -> bool {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, 6379)).is_err()
+fn is_free(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-/// Redis Cluster talks between its nodes on the port that is this much higher.
-const TO_BUS: u16 = 10_000;
+/// Redis Cluster talks between its nodes on the port that is this much higher, and so does RabbitMQ here.
+pub(super) const TO_BUS: u16 = 10_000;
 
 /// The lowest port that is handed out, and how many may be tried.
 ///

@@ -31,6 +31,17 @@ impl Process {
         arguments: &[&str],
         folder: &Path,
     ) -> Result<Self, Vec<String>> {
+        Self::start_with(name, program, arguments, &[], folder)
+    }
+
+    /// The same, with these variables besides.
+    pub(super) fn start_with(
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        variables: &[(&str, String)],
+        folder: &Path,
+    ) -> Result<Self, Vec<String>> {
         let failed = |error: std::io::Error| {
             let program = program.display();
             vec![format!("{program} could not be started as {name}: {error}")]
@@ -41,6 +52,7 @@ impl Process {
             .args(arguments)
             .current_dir(folder)
             .env_remove("REDISCLI_AUTH")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(failed)?)
             .stderr(output)

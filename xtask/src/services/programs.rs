@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::install::{Need, install};
+use crate::step::Outcome;
 
 /// Where the programs are.
 pub(super) struct Programs {
@@ -33,9 +34,22 @@ pub(super) fn find_or_install(server: Option<&Path>) -> Result<Programs, Vec<Str
         })?;
     }
     let cli = server.as_deref().and_then(beside);
+    find_or_install_tmux()?;
     Ok(Programs {
         server: found("redis-server", server)?,
         cli: found("redis-cli", cli)?,
+    })
+}
+
+/// The terminal in which the tests of `tidemill top` press keys.
+fn find_or_install_tmux() -> Outcome {
+    if on_path("tmux").is_some() {
+        return Ok(());
+    }
+    install(&Need {
+        what: "tmux, for the tests of the terminal",
+        packages: &["tmux"],
+        otherwise: "put a tmux on PATH",
     })
 }
 
@@ -76,7 +90,7 @@ fn found(name: &str, known: Option<PathBuf>) -> Result<PathBuf, Vec<String>> {
 }
 
 /// The shell knows PATH and its rules.
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let output = Command::new("sh")
         .args(["-c", "command -v \"$0\"", name])
         .output()

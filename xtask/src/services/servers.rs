@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::ports::Ports;
 use super::process::{Process, answer, end_all};
 use super::programs::Programs;
+use super::rabbitmq::{Rabbit, listens};
 use crate::deadline::Deadline;
 use crate::interrupts::Interrupts;
 use crate::step::Outcome;
@@ -67,6 +68,23 @@ impl<'a> Servers<'a> {
         let process = Process::start(name, &self.programs.server, &arguments, &folder)?;
         self.processes.push(process);
         Ok(port)
+    }
+
+    /// Starts a node of RabbitMQ on a free port, under a cookie and a port mapper of its own; says which
+    /// port.
+    pub(super) fn rabbitmq(&mut self, name: &str, rabbit: &Rabbit) -> Result<u16, Vec<String>> {
+        let folder = self.folder_for(name)?;
+        let (node, mapper) = (self.ports.take()?.release(), self.ports.take()?.release());
+        let number = mapper.to_string();
+        // Started here, so that the node does not leave one behind.
+        let arguments = ["-address", "127.0.0.1", "-port", &number];
+        let process = Process::start(&format!("{name}-epmd"), &rabbit.mapper, &arguments, &folder)?;
+        self.processes.push(process);
+        self.wait_until("the port mapper of Erlang answers", |_| Ok(listens(mapper)))?;
+        let variables = rabbit.variables(name, &folder, node, mapper)?;
+        let process = Process::start_with(name, &rabbit.server, &[], &variables, &folder)?;
+        self.processes.push(process);
+        Ok(node)
     }
 
     /// Starts redis-cli for a job that takes longer; whoever calls owns it.

@@ -12,6 +12,7 @@ pub(super) const TARGETS: &[&str] = &[
     "--test=enqueue_kills",
     "--test=fair_shares",
     "--test=producers",
+    "--test=replays",
     "--test=signals",
     "--test=worker_kills",
     // The worker.

@@ -339,7 +339,7 @@ pub(crate) async fn two_processes_fire_each_instant_once(scene: &Scene) {
             other.record_fires(term, vec![fire()]),
         );
         for outcome in [own, theirs] {
-            match outcome.expect("record_fires answers")[0] {
+            match outcome.expect("record_fires answers").outcomes[0] {
                 FireOutcome::Enqueued => enqueued += 1,
                 outcome => assert_eq!(outcome, FireOutcome::Duplicate),
             }

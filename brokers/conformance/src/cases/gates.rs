@@ -131,6 +131,35 @@ pub(crate) async fn a_late_fire_is_missed_beyond_the_catch_up_window(scene: &Sce
     assert_eq!(scene.outcomes("a").await, [MISSED, ENQUEUED]);
 }
 
+/// Behaviour 62. Whoever promotes counts: a worker that asks for work, and a sweep.
+pub(crate) async fn a_late_fire_is_counted_by_the_policy_of_its_schedule(scene: &Scene) {
+    for (round, by_lease) in [("a", true), ("b", false)] {
+        let before = scene.broker.vitals().missed_fires;
+        for misfire in Misfire::ALL {
+            let policy = Schedule {
+                catch_up: seconds(50),
+                ..policed(
+                    &format!("{round}-{}", misfire.as_str()),
+                    Overlap::Allow,
+                    misfire,
+                )
+            };
+            let plan = scene.plan(policy).await;
+            scene.fires_in(&plan, &[20, 60, 100]).await;
+        }
+        scene.advance(seconds(130));
+        if by_lease {
+            scene.ready(10).await;
+        } else {
+            scene.sweep().await;
+        }
+        let after = scene.broker.vitals().missed_fires;
+        let counts = Misfire::ALL.map(|policy| after.under(policy) - before.under(policy));
+        // Skipped are all; the last stands for the others; older than 50 s are two.
+        assert_eq!(counts, [3, 2, 2], "{round}");
+    }
+}
+
 /// Behaviour 65.
 pub(crate) async fn a_held_fire_runs_when_the_earlier_one_is_gone(scene: &Scene) {
     let policy = policed("a", Overlap::QueueOne, Misfire::FireAll);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tidemill_shared::ErrorKind;
-use tidemill_shared::ledger::{FireOutcome, Shard, Term};
+use tidemill_shared::ledger::{FireOutcome, PlannedFire, Shard, Term};
 
-use crate::planning::{Plan, schedule};
+use crate::planning::{PRODUCER, Plan, schedule};
 use crate::scene::{Scene, TTL, millis, seconds, worker};
 
 async fn lead(scene: &Scene, shard: u32, holder: &str) -> Option<Term> {
@@ -49,11 +49,53 @@ pub(crate) async fn another_takes_over_when_the_lead_lapses(scene: &Scene) {
 }
 
 /// Behaviour 61.
-pub(crate) async fn a_lapsed_lead_that_nobody_took_keeps_its_epoch(scene: &Scene) {
+pub(crate) async fn a_lapsed_lead_comes_back_with_a_new_epoch(scene: &Scene) {
     let first = lead(scene, 0, "one").await.expect("nobody leads");
     scene.advance(TTL * 10);
     let again = lead(scene, 0, "one").await.expect("nobody took it");
-    assert_eq!(again.epoch, first.epoch);
+    assert_eq!(again.epoch, first.epoch + 1);
+    // Given up, too.
+    let resigned = scene.ledger.resign(0, &worker("one")).await;
+    resigned.expect("an answer");
+    let last = lead(scene, 0, "one").await.expect("it is free");
+    assert_eq!(last.epoch, again.epoch + 1);
+}
+
+/// Behaviour 60. A store that was set back has fewer batches than its leader was told of.
+pub(crate) async fn a_term_that_knows_of_more_batches_than_there_are_is_refused(scene: &Scene) {
+    let mut plan = scene.plan(schedule("a")).await;
+    assert_eq!(plan.term.batches, 0);
+    let fire = |plan: &Plan, minute| plan.fire(scene.after(seconds(60 * minute)), scene.now());
+    for batch in 1..=3 {
+        let fires = vec![fire(&plan, batch), fire(&plan, 10 + batch)];
+        let recorded = scene.ledger.record_fires(Some(&plan.term), fires).await;
+        let recorded = recorded.expect("record_fires answers");
+        assert_eq!(recorded.batches, Some(batch));
+    }
+    let term = scene.lead(PRODUCER).await.expect("its own");
+    assert_eq!((term.epoch, term.batches), (plan.term.epoch, 3));
+    // One whose fires are all on record counts too: its answer may be all that its sender hears.
+    let again = scene.ledger.record_fires(Some(&term), vec![fire(&plan, 1)]);
+    let again = again.await.expect("record_fires answers");
+    assert_eq!(again.batches, Some(4));
+    assert_eq!(again.outcomes, [FireOutcome::Duplicate]);
+    plan.term.batches = 5;
+    let before = scene.schedule("a").await.expect("it is stored");
+    let missed = PlannedFire {
+        task: Err((FireOutcome::Missed, "nothing was up".to_owned())),
+        ..fire(&plan, 40)
+    };
+    for fires in [vec![fire(&plan, 30)], vec![missed]] {
+        let refused = scene.ledger.record_fires(Some(&plan.term), fires).await;
+        let refused = refused.expect("record_fires answers");
+        assert_eq!(refused.batches, None);
+        assert_eq!(refused.outcomes, [FireOutcome::Refused]);
+    }
+    assert_eq!(scene.schedule("a").await, Some(before));
+    // The count outlives terms.
+    scene.advance(seconds(7_200));
+    let next = scene.lead("another").await.expect("it lapsed");
+    assert_eq!(next.batches, 4);
 }
 
 /// Behaviour 61.
@@ -77,8 +119,9 @@ pub(crate) async fn shards_are_led_apart(scene: &Scene) {
     assert_eq!((first.epoch, other.epoch), (1, 1));
     assert_eq!(lead(scene, b.key(), "one").await, None);
     // The epoch of one does not move that of the other.
-    scene.advance(TTL * 2);
-    let moved = lead(scene, b.key(), "one").await.expect("it lapsed");
+    let resigned = scene.ledger.resign(b.key(), &worker("two")).await;
+    resigned.expect("an answer");
+    let moved = lead(scene, b.key(), "one").await.expect("it is free");
     let kept = lead(scene, a.key(), "one").await.expect("its own");
     assert_eq!((moved.epoch, kept.epoch), (2, 1));
 }

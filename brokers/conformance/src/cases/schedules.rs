@@ -1,8 +1,10 @@
 //! Definitions of schedules, with revisions.
 
-use tidemill_shared::ledger::{Applied, FireOutcome};
+use std::collections::BTreeMap;
+
+use tidemill_shared::ledger::{Applied, CHANGES_KEPT, FireOutcome, ScheduleRecord};
 use tidemill_shared::schedule::{Overlap, Schedule};
-use tidemill_shared::{ErrorKind, State};
+use tidemill_shared::{ErrorKind, ScheduleId, State};
 
 use crate::planning::{SOURCE, schedule, schedule_id};
 use crate::scene::{Scene, ids, seconds};
@@ -126,6 +128,116 @@ pub(crate) async fn the_version_grows_with_every_change(scene: &Scene) {
     ledger.delete_schedule(&a).await.expect("deleted");
     versions.push(ledger.schedules_version().await.expect("a version"));
     assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+}
+
+/// What has changed since a version, page by page: each schedule as it is, or `None` when it is gone.
+async fn changes(
+    scene: &Scene,
+    mut since: u64,
+    limit: usize,
+) -> Option<BTreeMap<ScheduleId, Option<ScheduleRecord>>> {
+    let mut all = BTreeMap::new();
+    loop {
+        let page = scene.ledger.schedule_changes(since, limit).await;
+        let page = page.expect("schedule_changes answers")?;
+        let told = page.changed.len() + page.removed.len();
+        assert!(told <= limit, "{told} of {limit}");
+        for record in page.changed {
+            all.insert(record.schedule.id.clone(), Some(record));
+        }
+        for id in page.removed {
+            all.insert(id, None);
+        }
+        assert!(!page.more || page.until > since, "it goes on");
+        since = page.until;
+        if !page.more {
+            let version = scene.ledger.schedules_version().await;
+            assert_eq!(since, version.expect("a version"));
+            return Some(all);
+        }
+    }
+}
+
+/// Behaviour 59.
+pub(crate) async fn changes_since_a_version_are_told(scene: &Scene) {
+    let ledger = &scene.ledger;
+    let version = async || ledger.schedules_version().await.expect("a version");
+    let empty = version().await;
+    assert_eq!(changes(scene, empty, 10).await, Some(BTreeMap::new()));
+    let all: Vec<Schedule> = ["a", "b", "c", "d", "e", "f"].map(schedule).into();
+    apply(scene, SOURCE, all).await;
+    let before = version().await;
+    apply(
+        scene,
+        SOURCE,
+        ["a", "b", "d", "e", "f"].map(schedule).into(),
+    )
+    .await;
+    ledger.put_schedule("cli", changed("b")).await.expect("put");
+    let (d, e, f) = (schedule_id("d"), schedule_id("e"), schedule_id("f"));
+    ledger.pause_schedule(&d, None).await.expect("paused");
+    ledger.pause_schedule(&e, None).await.expect("paused");
+    ledger
+        .pause_schedule(&e, Some("why"))
+        .await
+        .expect("paused");
+    ledger.resume_schedule(&e).await.expect("resumed");
+    ledger.delete_schedule(&f).await.expect("deleted");
+    ledger
+        .put_schedule("cli", schedule("f"))
+        .await
+        .expect("put");
+    let mut expected = BTreeMap::from([(schedule_id("c"), None)]);
+    for id in ["b", "d", "e", "f"] {
+        let record = scene.schedule(id).await.expect("it is there");
+        expected.insert(record.schedule.id.clone(), Some(record));
+    }
+    for limit in [1, 2, 100] {
+        assert_eq!(changes(scene, before, limit).await, Some(expected.clone()));
+    }
+    let everything = changes(scene, empty, 100).await.expect("it is known");
+    assert_eq!(everything.len(), 6, "all that was ever there");
+    assert_eq!(
+        changes(scene, version().await, 10).await,
+        Some(BTreeMap::new())
+    );
+    // Nothing is known of a version that has not come: the store was set back.
+    assert_eq!(changes(scene, version().await + 1, 10).await, None);
+    // A fire is no change.
+    let plan = scene.plan(schedule("a")).await;
+    let at = scene.after(seconds(60));
+    let since = version().await;
+    assert_eq!(scene.fire(&plan, at).await, FireOutcome::Enqueued);
+    assert_eq!(changes(scene, since, 10).await, Some(BTreeMap::new()));
+}
+
+/// Behaviour 59.
+pub(crate) async fn too_many_changes_are_not_told(scene: &Scene) {
+    let before = scene.ledger.schedules_version().await.expect("a version");
+    // Some at a time, as a store may serve nobody else meanwhile.
+    let all: Vec<_> = (0..=CHANGES_KEPT).collect();
+    for (file, numbers) in all.chunks(500).enumerate() {
+        let schedules = numbers.iter().map(|number| schedule(&format!("s{number}")));
+        apply(scene, &format!("file:{file}"), schedules.collect()).await;
+    }
+    assert_eq!(changes(scene, before, 10_000).await, None);
+    let told = changes(scene, before + 1, 10_000)
+        .await
+        .expect("it is known");
+    assert_eq!(told.len(), CHANGES_KEPT);
+    let backup = schedule_id("s5");
+    assert!(
+        scene
+            .ledger
+            .delete_schedule(&backup)
+            .await
+            .expect("deleted")
+    );
+    assert_eq!(changes(scene, before + 1, 10_000).await, None);
+    let told = changes(scene, before + 2, 10_000)
+        .await
+        .expect("it is known");
+    assert_eq!(told.get(&backup), Some(&None));
 }
 
 /// Behaviour 58.

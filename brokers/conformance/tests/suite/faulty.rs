@@ -9,7 +9,7 @@ use tidemill_memory::MemoryStore;
 use tidemill_shared::{
     Admission, Broker, Capabilities, Connection, Demand, Envelope, Inspect, Lease, LeaseToken,
     ManualClock, Namespace, Priority, QueueName, QueueStats, Renewal, Result, Settled, Settlement,
-    State, Swept, Verdict,
+    State, Swept, Verdict, Vitals,
 };
 
 use crate::ledger::SpoiledLedger;
@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     ReadsAnotherClock,
     /// A former leader may fire.
     IgnoresEpochs,
+    /// A leader may go on in a store that was set back.
+    IgnoresBatches,
     /// An old revision may fire.
     IgnoresRevisions,
     /// Applying a file makes everything anew.
@@ -101,6 +103,7 @@ fn spoiled(store: &MemoryStore, fault: Fault) -> Connection {
             fault,
         }),
         clock: connection.clock,
+        tracer: connection.tracer,
     }
 }
 
@@ -228,5 +231,9 @@ impl Broker for Spoiled {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         self.inner.inspect()
+    }
+
+    fn vitals(&self) -> Vitals {
+        self.inner.vitals()
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidemill_shared::ledger::{
-    Applied, Book, Completions, FireOutcome, FireRecord, Fires, Leadership, Ledger, LogLine,
+    Adoptee, Adoptions, Applied, Book, Completions, FireRecord, Fires, Leadership, Ledger, LogLine,
     LogPage, Logs, Note, NoteOrder, Notes, PlannedFire, Precondition, Presence, PresenceRecord,
-    Role, ScheduleRecord, Schedules, StepClaim, Steps, Term,
+    Recorded, Role, ScheduleChanges, ScheduleRecord, Schedules, StepClaim, Steps, Term,
 };
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{
@@ -83,6 +83,10 @@ impl Schedules for SpoiledLedger {
     async fn schedules_version(&self) -> Result<u64> {
         self.inner.schedules_version().await
     }
+
+    async fn schedule_changes(&self, since: u64, limit: usize) -> Result<Option<ScheduleChanges>> {
+        self.inner.schedule_changes(since, limit).await
+    }
 }
 
 #[async_trait]
@@ -107,13 +111,18 @@ impl Fires for SpoiledLedger {
         &self,
         term: Option<&Term>,
         mut fires: Vec<PlannedFire>,
-    ) -> Result<Vec<FireOutcome>> {
+    ) -> Result<Recorded> {
         let mut term = term.cloned();
         if self.fault == Fault::IgnoresEpochs
             && let Some(term) = &mut term
             && let Some(current) = self.inner.leader(term.shard).await?
         {
             *term = current;
+        }
+        if self.fault == Fault::IgnoresBatches
+            && let Some(term) = &mut term
+        {
+            term.batches = 0;
         }
         if self.fault == Fault::IgnoresRevisions {
             for fire in &mut fires {
@@ -239,5 +248,17 @@ impl Notes for SpoiledLedger {
         limit: usize,
     ) -> Result<Vec<Note>> {
         self.inner.notes(book, order, after, limit).await
+    }
+}
+
+#[async_trait]
+impl Adoptions for SpoiledLedger {
+    async fn adopt(
+        &self,
+        worker: &WorkerId,
+        batch: Vec<Adoptee>,
+        ttl: Duration,
+    ) -> Result<Vec<Option<LeaseToken>>> {
+        self.inner.adopt(worker, batch, ttl).await
     }
 }

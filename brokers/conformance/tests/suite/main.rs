@@ -131,6 +131,8 @@ fn an_instant_that_is_not_of_the_clock_is_found() {
 fn a_fire_that_should_be_refused_is_found() {
     let epochs = ["the_fires_of_a_former_leader_are_refused"];
     is_found(Fault::IgnoresEpochs, &epochs);
+    let batches = ["a_term_that_knows_of_more_batches_than_there_are_is_refused"];
+    is_found(Fault::IgnoresBatches, &batches);
     let revisions = ["a_fire_of_an_old_revision_is_refused"];
     is_found(Fault::IgnoresRevisions, &revisions);
     let pauses = ["a_paused_schedule_has_no_fires"];

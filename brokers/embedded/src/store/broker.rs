@@ -1,13 +1,13 @@
 //! The broker: the seven methods of the contract.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tidemill_shared::{
     Admission, Broker, Capabilities, Demand, Envelope, Error, FailureRecord, Inspect, Lease,
-    LeaseToken, QueueName, QueueStats, Renewal, Result, Settled, Settlement, Swept, Timestamp,
-    WorkerId, decode_envelope, encode_envelope,
+    LeaseToken, MissedFires, QueueName, QueueStats, Renewal, Result, Settled, Settlement, Swept,
+    Timestamp, Vitals, WorkerId, decode_envelope, encode_envelope,
 };
 
 use super::SqliteStore;
@@ -20,7 +20,7 @@ use crate::write::{enqueue, lease, settle, sweep};
 use crate::writer::Tx;
 
 /// The largest payload that is taken: 1 MiB.
-const MAX_PAYLOAD: usize = 1_048_576;
+pub(super) const MAX_PAYLOAD: usize = 1_048_576;
 
 /// The largest batch that should be given to one call, and the most leases that one answers.
 const MAX_BATCH: usize = 1_000;
@@ -124,7 +124,9 @@ impl Broker for SqliteStore {
     async fn sweep(&self, budget: usize) -> Result<Swept> {
         let budget = budget.min(MAX_SWEEP);
         let work = move |tx: &mut Tx<'_>| sweep::sweep(tx, budget);
-        self.inner.writer.call("sweep", budget, work).await
+        let (swept, missed) = self.inner.writer.call("sweep", budget, work).await?;
+        note(&self.inner.missed, missed);
+        Ok(swept)
     }
 
     async fn stats(&self, queues: &[QueueName]) -> Result<Vec<QueueStats>> {
@@ -135,6 +137,13 @@ impl Broker for SqliteStore {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+
+    fn vitals(&self) -> Vitals {
+        let mut vitals = Vitals::default();
+        let missed = &self.inner.missed;
+        vitals.missed_fires = *missed.lock().unwrap_or_else(PoisonError::into_inner);
+        vitals
     }
 }
 
@@ -148,13 +157,17 @@ pub(super) fn new_task(envelope: Envelope) -> Result<NewTask> {
 impl SqliteStore {
     async fn grant(&self, demand: Arc<Demand>, max: usize) -> Result<Undelivered> {
         let writer = self.inner.writer.clone();
+        let missed = Arc::clone(&self.inner.missed);
         self.inner
             .writer
             .call_then(
                 "lease",
                 max,
                 move |tx| lease::lease(tx, &demand, max),
-                move |grants| Undelivered::new(grants, writer),
+                move |grants| {
+                    note(&missed, grants.missed);
+                    Undelivered::new(grants, writer)
+                },
             )
             .await
     }
@@ -184,6 +197,10 @@ impl SqliteStore {
         }
         Ok(leases)
     }
+}
+
+fn note(missed: &Mutex<MissedFires>, more: MissedFires) {
+    *missed.lock().unwrap_or_else(PoisonError::into_inner) += more;
 }
 
 fn lease_of(grant: &Grant, envelope: Envelope, worker: &WorkerId, grants: &Grants) -> Lease {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidemill_shared::ledger::{
-    Applied, Completions, FireOutcome, FireRecord, Fires, Leadership, LogLine, LogPage, Logs,
-    PlannedFire, Presence, PresenceRecord, Role, ScheduleRecord, Schedules, Shard, StepClaim,
-    Steps, Term,
+    Applied, Completions, FireRecord, Fires, Leadership, LogLine, LogPage, Logs, PlannedFire,
+    Presence, PresenceRecord, Recorded, Role, ScheduleChanges, ScheduleRecord, Schedules, Shard,
+    StepClaim, Steps, Term,
 };
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{
@@ -84,6 +84,12 @@ impl Schedules for SqliteStore {
         let read = |view: View<'_>| query::schedules_version(view.conn, view.ns);
         self.inner.reader.call("schedules version", read).await
     }
+
+    async fn schedule_changes(&self, since: u64, limit: usize) -> Result<Option<ScheduleChanges>> {
+        let limit = limit.clamp(1, MAX_SCHEDULES);
+        let read = move |view: View<'_>| query::schedule_changes(view.conn, view.ns, since, limit);
+        self.inner.reader.call("schedule changes", read).await
+    }
 }
 
 #[async_trait]
@@ -114,13 +120,9 @@ impl Leadership for SqliteStore {
 
 #[async_trait]
 impl Fires for SqliteStore {
-    async fn record_fires(
-        &self,
-        term: Option<&Term>,
-        fires: Vec<PlannedFire>,
-    ) -> Result<Vec<FireOutcome>> {
+    async fn record_fires(&self, term: Option<&Term>, fires: Vec<PlannedFire>) -> Result<Recorded> {
         if fires.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Recorded::nothing());
         }
         let fires = fires
             .into_iter()

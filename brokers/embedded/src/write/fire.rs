@@ -1,7 +1,7 @@
 //! Fires: the instant, its task and the cursor of its schedule in one step.
 
 use rusqlite::{OptionalExtension, params};
-use tidemill_shared::ledger::{FireOutcome, PlannedFire, Term};
+use tidemill_shared::ledger::{FireOutcome, PlannedFire, Recorded, Term};
 use tidemill_shared::{Admission, ScheduleId, State, Timestamp};
 
 use crate::code::{fire as outcome_of, fire_code, state_code};
@@ -23,13 +23,14 @@ pub(crate) fn record(
     tx: &mut Tx<'_>,
     term: Option<&Term>,
     fires: &[NewFireRecord],
-) -> Sql<Vec<FireOutcome>> {
+) -> Sql<Recorded> {
     tx.take_in()?;
     let now = tx.now();
-    let term = match term {
-        Some(term) => leadership::is_current(tx, term)?.then_some(term),
+    let batches = match term {
+        Some(term) => leadership::count_batch(tx, term)?,
         None => None,
     };
+    let term = term.filter(|_| batches.is_some());
     let mut answers = Vec::with_capacity(fires.len());
     let mut added = Vec::new();
     for fire in fires {
@@ -56,7 +57,10 @@ pub(crate) fn record(
             *answer = outcome;
         }
     }
-    Ok(answers)
+    Ok(Recorded {
+        outcomes: answers,
+        batches,
+    })
 }
 
 fn record_one(

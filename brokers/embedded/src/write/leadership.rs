@@ -25,17 +25,17 @@ pub(crate) fn lead(tx: &Tx<'_>, shard: u32, holder: &WorkerId, ttl: Duration) ->
     if let Some(led) = divided_otherwise(tx, shard)? {
         return Ok(Led::DividedOtherwise(led));
     }
-    let epoch = match query::term(tx.conn, tx.book.ns, shard)? {
-        None => 1,
-        Some(term) if term.holder == *holder => term.epoch,
-        Some(term) if term.until > now => return Ok(Led::Elsewhere),
-        Some(term) => term.epoch + 1,
+    let (epoch, batches) = match query::term(tx.conn, tx.book.ns, shard)? {
+        None => (1, 0),
+        Some(term) if term.until <= now => (term.epoch + 1, term.batches),
+        Some(term) if term.holder == *holder => (term.epoch, term.batches),
+        Some(_) => return Ok(Led::Elsewhere),
     };
     let until = now + ttl;
     tx.conn
         .prepare_cached(concat!(
-            "INSERT OR REPLACE INTO leader (ns, shard, holder, epoch, until) ",
-            "VALUES (?1, ?2, ?3, ?4, ?5)"
+            "INSERT INTO leader (ns, shard, holder, epoch, until) VALUES (?1, ?2, ?3, ?4, ?5) ",
+            "ON CONFLICT DO UPDATE SET holder = ?3, epoch = ?4, until = ?5"
         ))?
         .execute(params![
             tx.book.ns,
@@ -48,6 +48,7 @@ pub(crate) fn lead(tx: &Tx<'_>, shard: u32, holder: &WorkerId, ttl: Duration) ->
         shard,
         holder: holder.clone(),
         epoch,
+        batches,
         until,
     }))
 }
@@ -68,7 +69,7 @@ fn divided_otherwise(tx: &Tx<'_>, shard: u32) -> Sql<Option<Shard>> {
     Ok(None)
 }
 
-/// Gives the lead up. The epoch stays, so that it never shrinks.
+/// Gives the lead up. The epoch and the count of batches stay, so that they never shrink.
 pub(crate) fn resign(tx: &Tx<'_>, shard: u32, holder: &WorkerId) -> Sql<()> {
     tx.conn
         .prepare_cached(
@@ -83,22 +84,29 @@ pub(crate) fn resign(tx: &Tx<'_>, shard: u32, holder: &WorkerId) -> Sql<()> {
     Ok(())
 }
 
-/// Whether nobody has led the shard since this term, and nobody leads one of another division.
-pub(crate) fn is_current(tx: &Tx<'_>, term: &Term) -> Sql<bool> {
-    let found: Option<i64> = tx
+/// Counts one more batch over the shard of a term, and says how many there are; `None` unless nobody has
+/// led the shard since this term, nobody leads one of another division, and no batch that the term knows
+/// of is missing.
+pub(crate) fn count_batch(tx: &Tx<'_>, term: &Term) -> Sql<Option<u64>> {
+    if divided_otherwise(tx, term.shard)?.is_some() {
+        return Ok(None);
+    }
+    let counted: Option<i64> = tx
         .conn
-        .prepare_cached(
-            "SELECT 1 FROM leader WHERE ns = ?1 AND shard = ?2 AND holder = ?3 AND epoch = ?4",
-        )?
+        .prepare_cached(concat!(
+            "UPDATE leader SET batches = batches + 1 WHERE ns = ?1 AND shard = ?2 AND holder = ?3 ",
+            "AND epoch = ?4 AND batches >= ?5 RETURNING batches"
+        ))?
         .query_row(
             params![
                 tx.book.ns,
                 term.shard,
                 term.holder.as_str(),
-                i64::try_from(term.epoch).unwrap_or(-1)
+                i64::try_from(term.epoch).unwrap_or(-1),
+                i64::try_from(term.batches).unwrap_or(i64::MAX)
             ],
             |row| row.get(0),
         )
         .optional()?;
-    Ok(found.is_some() && divided_otherwise(tx, term.shard)?.is_none())
+    Ok(counted.map(i64::unsigned_abs))
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::params;
 use tidemill_shared::{
-    Demand, LeaseToken, Payload, QueueName, Renewal, State, TaskId, Timestamp, WorkerId,
+    Demand, LeaseToken, MissedFires, Payload, QueueName, Renewal, State, TaskId, Timestamp,
+    WorkerId,
 };
 
 use crate::book::QueueAt;
@@ -39,12 +40,14 @@ pub(crate) struct Grants {
     pub(crate) expires_at: Timestamp,
     /// When something is due next; looked up only when nothing was granted.
     pub(crate) next_due: Option<Timestamp>,
+    /// Fires that were late when they were promoted on the way.
+    pub(crate) missed: MissedFires,
 }
 
 /// Promotes what is due, then takes what the demand asks for.
 pub(crate) fn lease(tx: &mut Tx<'_>, demand: &Demand, max: usize) -> Sql<Grants> {
     let now = tx.now();
-    promote::promote(tx, PROMOTED_PER_LEASE, now)?;
+    let missed = promote::promote(tx, PROMOTED_PER_LEASE, now)?.missed;
     let expires_at = now + demand.ttl;
     let mut grants = Vec::new();
     for wanted in &demand.queues {
@@ -69,6 +72,7 @@ pub(crate) fn lease(tx: &mut Tx<'_>, demand: &Demand, max: usize) -> Sql<Grants>
         grants,
         expires_at,
         next_due,
+        missed,
     })
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rusqlite::params;
 use tidemill_shared::ledger::FireOutcome;
-use tidemill_shared::schedule::MISFIRE_THRESHOLD;
+use tidemill_shared::schedule::{MISFIRE_THRESHOLD, Misfire};
 use tidemill_shared::{
-    Gate, Origin, ScheduleId, Siblings, State, Timestamp, decode_envelope, gate,
+    Gate, MissedFires, Origin, ScheduleId, Siblings, State, Timestamp, decode_envelope, gate,
 };
 
 use crate::code::{ACTIVE, Flags, HELD, PENDING, RETRY, SCHEDULED};
@@ -24,6 +24,8 @@ const PAGE: usize = 128;
 pub(crate) struct Promoted {
     pub(crate) promoted: usize,
     pub(crate) skipped: usize,
+    /// Those of the skipped that were late.
+    pub(crate) missed: MissedFires,
 }
 
 /// What a look at a due task came to.
@@ -31,6 +33,8 @@ pub(crate) struct Promoted {
 pub(crate) enum Promotion {
     Promoted,
     TurnedAway,
+    /// The same, because it is late, under this policy.
+    Missed(Misfire),
     Held,
 }
 
@@ -58,6 +62,10 @@ pub(crate) fn promote(tx: &mut Tx<'_>, budget: usize, now: Timestamp) -> Sql<Pro
                     continue;
                 }
                 Promotion::TurnedAway => tally.skipped += 1,
+                Promotion::Missed(policy) => {
+                    tally.skipped += 1;
+                    tally.missed.add(policy);
+                }
                 Promotion::Held => {}
             }
             // What was released or cancelled on the way may be due before the rest: look again.
@@ -193,7 +201,10 @@ fn promote_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp) -> Sql<Promotion> {
             Ok(Promotion::Held)
         }
         Gate::Skip(reason) => turn_away(tx, &mut task, FireOutcome::Skipped, reason),
-        Gate::Miss(reason) => turn_away(tx, &mut task, FireOutcome::Missed, reason),
+        Gate::Miss(reason) => {
+            turn_away(tx, &mut task, FireOutcome::Missed, reason)?;
+            Ok(Promotion::Missed(origin.misfire))
+        }
     }
 }
 

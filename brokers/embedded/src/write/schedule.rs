@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
-use tidemill_shared::ledger::{Applied, FireOutcome, ScheduleRecord};
+use tidemill_shared::ledger::{Applied, CHANGES_KEPT, FireOutcome, ScheduleRecord};
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{Error, ErrorKind, Result, ScheduleId, Timestamp};
 
@@ -55,10 +55,11 @@ pub(crate) fn apply(
             )));
         }
     }
-    let mut applied = Applied::default();
+    let (mut applied, mut changes) = (Applied::default(), Vec::new());
     for id in of_source(tx, source)? {
         if !named.contains(&id) {
             applied.revoked += remove(tx, &id, now)?;
+            changes.push(id.clone());
             applied.removed.push(id);
         }
     }
@@ -67,17 +68,18 @@ pub(crate) fn apply(
         match query::schedule(tx.conn, tx.book.ns, &id)? {
             None => {
                 add(tx, source, new, now)?;
+                changes.push(id.clone());
                 applied.added.push(id);
             }
             Some(known) if known.schedule == new.schedule => applied.unchanged += 1,
             Some(_) => {
                 applied.revoked += redefine(tx, new, now)?;
+                changes.push(id.clone());
                 applied.changed.push(id);
             }
         }
     }
-    let changes = applied.added.len() + applied.changed.len() + applied.removed.len();
-    touch(tx, changes)?;
+    touch(tx, &changes)?;
     Ok(Ok(applied))
 }
 
@@ -88,18 +90,18 @@ pub(crate) fn put(tx: &mut Tx<'_>, source: &str, new: &NewSchedule) -> Sql<Sched
     match query::schedule(tx.conn, tx.book.ns, id)? {
         None => {
             add(tx, source, new, now)?;
-            touch(tx, 1)?;
+            touch(tx, std::slice::from_ref(id))?;
         }
         Some(known) => {
             if known.schedule != new.schedule {
                 redefine(tx, new, now)?;
-                touch(tx, 1)?;
+                touch(tx, std::slice::from_ref(id))?;
             }
             if known.source != source {
                 tx.conn
                     .prepare_cached("UPDATE schedule SET source = ?3 WHERE ns = ?1 AND id = ?2")?
                     .execute(params![tx.book.ns, id.as_str(), source])?;
-                touch(tx, 1)?;
+                touch(tx, std::slice::from_ref(id))?;
             }
         }
     }
@@ -113,7 +115,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, id: &ScheduleId) -> Sql<bool> {
     }
     let now = tx.now();
     remove(tx, id, now)?;
-    touch(tx, 1)?;
+    touch(tx, std::slice::from_ref(id))?;
     Ok(true)
 }
 
@@ -135,7 +137,7 @@ pub(crate) fn pause(tx: &mut Tx<'_>, id: &ScheduleId, reason: Option<&str>) -> S
             "UPDATE schedule SET paused = 1, pause_reason = ?3 WHERE ns = ?1 AND id = ?2",
         )?
         .execute(params![tx.book.ns, id.as_str(), reason])?;
-    touch(tx, 1)?;
+    touch(tx, std::slice::from_ref(id))?;
     Ok(true)
 }
 
@@ -152,7 +154,7 @@ pub(crate) fn resume(tx: &mut Tx<'_>, id: &ScheduleId) -> Sql<bool> {
                 "UPDATE schedule SET paused = 0, pause_reason = NULL WHERE ns = ?1 AND id = ?2",
             )?
             .execute(params![tx.book.ns, id.as_str()])?;
-        touch(tx, 1)?;
+        touch(tx, std::slice::from_ref(id))?;
     }
     Ok(true)
 }
@@ -277,17 +279,30 @@ fn revoke(tx: &mut Tx<'_>, id: &ScheduleId, now: Timestamp) -> Sql<usize> {
     Ok(ahead.len())
 }
 
-/// So many definitions have changed.
-fn touch(tx: &Tx<'_>, changes: usize) -> Sql<()> {
-    if changes > 0 {
-        tx.conn
-            .prepare_cached(
-                "UPDATE namespace SET schedules_version = schedules_version + ?2 WHERE no = ?1",
-            )?
-            .execute(params![
-                tx.book.ns,
-                i64::try_from(changes).unwrap_or(i64::MAX)
-            ])?;
+/// These definitions have changed, one after the other: each makes a version, and the last are remembered.
+fn touch(tx: &Tx<'_>, changes: &[ScheduleId]) -> Sql<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let count = i64::try_from(changes.len()).unwrap_or(i64::MAX);
+    let last: i64 = tx
+        .conn
+        .prepare_cached(concat!(
+            "UPDATE namespace SET schedules_version = schedules_version + ?2 WHERE no = ?1 ",
+            "RETURNING schedules_version"
+        ))?
+        .query_row(params![tx.book.ns, count], |row| row.get(0))?;
+    let kept = i64::try_from(CHANGES_KEPT).unwrap_or(i64::MAX);
+    tx.conn
+        .prepare_cached("DELETE FROM schedule_change WHERE ns = ?1 AND version <= ?2")?
+        .execute(params![tx.book.ns, last - kept])?;
+    let mut insert = tx
+        .conn
+        .prepare_cached("INSERT INTO schedule_change (ns, version, id) VALUES (?1, ?2, ?3)")?;
+    for (version, id) in (last - count + 1..).zip(changes) {
+        if version > last - kept {
+            insert.execute(params![tx.book.ns, version, id.as_str()])?;
+        }
     }
     Ok(())
 }

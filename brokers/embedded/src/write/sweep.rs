@@ -2,8 +2,8 @@
 
 use rusqlite::params;
 use tidemill_shared::{
-    AttemptOutcome, BuryReason, FailureRecord, Kind, Reclaimed, ScheduleId, State, Swept, TaskId,
-    Timestamp, WorkerId, decode_envelope,
+    AttemptOutcome, BuryReason, FailureRecord, Kind, MissedFires, Reclaimed, ScheduleId, State,
+    Swept, TaskId, Timestamp, WorkerId, decode_envelope,
 };
 
 use crate::code::Flags;
@@ -16,19 +16,20 @@ use crate::writer::Tx;
 const CRASH: &str = "crash";
 
 /// Does at most `budget` steps of each kind of upkeep.
-pub(crate) fn sweep(tx: &mut Tx<'_>, budget: usize) -> Sql<Swept> {
+pub(crate) fn sweep(tx: &mut Tx<'_>, budget: usize) -> Sql<(Swept, MissedFires)> {
     let now = tx.now();
     let tally = promote::promote(tx, budget, now)?;
     let reclaimed = reclaim(tx, budget, now)?;
     let pruned = prune::tasks(tx, budget, now)?;
     prune::rest(tx, budget, now)?;
-    Ok(Swept {
+    let swept = Swept {
         promoted: tally.promoted,
         skipped: tally.skipped,
         reclaimed,
         pruned,
         more: has_more(tx, now)?,
-    })
+    };
+    Ok((swept, tally.missed))
 }
 
 fn has_more(tx: &Tx<'_>, now: Timestamp) -> Sql<bool> {

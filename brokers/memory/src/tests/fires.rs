@@ -60,7 +60,7 @@ async fn a_fire_needs_the_current_term_and_the_current_revision() {
     for (term, revision, expected) in cases {
         let planned = vec![fire(&scene, 1, revision)];
         let outcome = scene.store.record_fires(term, planned).await.unwrap();
-        assert_eq!(outcome, [expected]);
+        assert_eq!(outcome.outcomes, [expected]);
     }
     let record = scene.store.schedule(&tick()).await.unwrap().unwrap();
     assert_eq!(record.planned_until, scene.now() + seconds(1));
@@ -131,7 +131,7 @@ async fn a_missed_instant_is_recorded_with_its_reason_and_moves_the_cursor() {
     missed.count = 3;
     missed.planned_until = scene.now() + seconds(3);
     let outcome = scene.store.record_fires(term.as_ref(), vec![missed]).await;
-    assert_eq!(outcome.unwrap(), [FireOutcome::Missed]);
+    assert_eq!(outcome.unwrap().outcomes, [FireOutcome::Missed]);
     let fires = scene.fires().await;
     assert_eq!(fires[0].reason.as_deref(), Some("nothing was up"));
     assert_eq!(fires[0].count, 3);

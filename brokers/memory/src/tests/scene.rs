@@ -148,7 +148,7 @@ impl Scene {
         let fire = self.planned(&record.schedule, at, record.revision);
         let id = record.schedule.task_id(at).unwrap();
         let outcomes = self.store.record_fires(None, vec![fire]).await.unwrap();
-        (id, outcomes[0])
+        (id, outcomes.outcomes[0])
     }
 
     /// A fire that needs no term.

@@ -21,9 +21,29 @@ pub(super) fn eviction(report: &Report) -> Result<Option<String>, String> {
     ))
 }
 
+/// A server without room takes nothing in.
+pub(super) fn fullness(report: &Report) -> Option<String> {
+    let bytes = |name: &str| report.info(name)?.parse::<u64>().ok();
+    let (used, most) = (bytes("used_memory")?, bytes("maxmemory")?);
+    (most > 0 && used >= most).then(|| {
+        format!(
+            "redis is full: it uses {used} bytes of maxmemory {most}, and refuses enqueues until tasks end; CONFIG SET maxmemory gives it more"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Report, eviction};
+    use super::{Report, eviction, fullness};
+
+    #[test]
+    fn a_server_without_room_is_told_of() {
+        let report = |used, most| Report::of(&[("used_memory", used), ("maxmemory", most)], &[]);
+        assert_eq!(fullness(&report("10", "0")), None);
+        assert_eq!(fullness(&report("10", "11")), None);
+        let finding = fullness(&report("11", "11")).unwrap();
+        assert!(finding.contains("is full"), "{finding}");
+    }
 
     #[test]
     fn a_server_that_evicts_is_refused() {

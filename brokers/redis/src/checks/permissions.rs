@@ -1,25 +1,29 @@
 //! Whether the user may run all that Tidemill runs. One that may not would fail later, by halves: a
 //! transaction whose `MULTI` is refused is no transaction.
 
+use futures::future::{try_join_all, try_join3};
 use redis::Cmd;
 use tidemill_shared::{Error, ErrorKind, Result};
 
 use crate::link::{ACL_RULE, Link};
 use crate::script_set::SCRIPTS;
 
-/// Runs each command, in a way that changes nothing. What is refused is the error, with the rule to add.
+/// Runs each command, in a way that changes nothing, and all of them at once, so that it costs one round trip. What
+/// is refused is the error, with the rule to add.
 pub(super) async fn examine(link: &Link) -> Result<()> {
-    link.rehearse().await?;
-    for command in [
+    let commands = [
         // No key is held under this name.
         with("DEL", &[link.absent_key()]),
         with("BLPOP", &[link.absent_key(), "0.001"]),
         with("WAIT", &["0", "1"]),
         with("CLIENT", &["UNBLOCK", "0"]),
-    ] {
-        link.command("connect", &command).await?;
-    }
-    within_scripts(link).await
+    ];
+    let each = commands
+        .iter()
+        .map(|command| link.command("connect", command));
+    try_join3(link.rehearse(), try_join_all(each), within_scripts(link))
+        .await
+        .map(drop)
 }
 
 /// A script that may not run a command is refused when it comes to it, and not what it did before.

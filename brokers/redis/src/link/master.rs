@@ -104,7 +104,7 @@ impl Master {
             },
             Request::Transaction {
                 commands,
-                results,
+                size,
                 wait,
             } => {
                 let wire = match wait {
@@ -113,7 +113,7 @@ impl Master {
                 };
                 let replicas = wait.map(|(replicas, _)| replicas);
                 match deadline.limit(wire.send_all(commands)).await {
-                    Some(Ok(answers)) => request::transaction(answers, *results, replicas),
+                    Some(Ok(answers)) => request::transaction(answers, *size, replicas),
                     Some(Err(_)) => Sent::Lost,
                     None => Sent::Late,
                 }

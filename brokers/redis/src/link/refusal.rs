@@ -7,7 +7,7 @@ use super::fault::Fault;
 use crate::options::Address;
 
 /// The rule that lets a user of Redis do all that Tidemill does.
-pub(crate) const ACL_RULE: &str = "ACL SETUSER NAME ~tidemill:* resetchannels &tidemill:* +@read +@write -@dangerous +evalsha +script|load +multi +exec +time +wait +select +client|setname +client|unblock +info +config|get +cluster|slots";
+pub(crate) const ACL_RULE: &str = "ACL SETUSER NAME ~tidemill:* resetchannels +@read +@write -@dangerous +evalsha +script|load +multi +exec +time +wait +select +client|setname +client|unblock +info +config|get +cluster|slots";
 
 /// The longest part of a server's text that is repeated.
 const SHOWN: usize = 200;

@@ -18,10 +18,10 @@ pub(super) enum Request<'a> {
         replicas: u32,
         timeout: Duration,
     },
-    /// `MULTI`, commands of which the last so many are answered for, `EXEC`, and `WAIT` where asked.
+    /// `MULTI`, so many commands, `EXEC`, and `WAIT` where asked.
     Transaction {
         commands: Pipeline,
-        results: usize,
+        size: usize,
         wait: Option<(u32, Duration)>,
     },
 }
@@ -39,8 +39,8 @@ impl Request<'_> {
     }
 
     pub(super) fn transaction(first: Vec<Cmd>, last: Vec<Cmd>, durability: Durability) -> Self {
-        let results = last.len();
-        let mut commands = Pipeline::with_capacity(first.len() + results + 3);
+        let size = first.len() + last.len();
+        let mut commands = Pipeline::with_capacity(size + 3);
         commands.cmd("MULTI");
         for command in first.into_iter().chain(last) {
             commands.add_command(command);
@@ -55,7 +55,7 @@ impl Request<'_> {
         };
         Self::Transaction {
             commands,
-            results,
+            size,
             wait,
         }
     }
@@ -101,10 +101,9 @@ fn add_wait(commands: &mut Pipeline, replicas: u32, timeout: Duration) {
     commands.cmd("WAIT").arg(replicas).arg(millis);
 }
 
-/// What became of a transaction: the answers of the last so many of its commands, or the first error. A
-/// script that the server does not know leaves the others of its transaction done, so that this error
-/// stays among the answers.
-pub(super) fn transaction(mut answers: Vec<Value>, results: usize, replicas: Option<u32>) -> Sent {
+/// What became of a transaction: the answers of its commands, or the first error. A script that the server does
+/// not know leaves the others of its transaction done, so that this error stays among the answers.
+pub(super) fn transaction(mut answers: Vec<Value>, size: usize, replicas: Option<u32>) -> Sent {
     let confirmed = replicas.and_then(|_| answers.pop());
     let executed = answers.pop();
     // One that was refused while it was written aborts them all.
@@ -113,7 +112,7 @@ pub(super) fn transaction(mut answers: Vec<Value>, results: usize, replicas: Opt
         return Sent::Answer(error);
     }
     let mut executed = match executed {
-        Some(Value::Array(executed)) if executed.len() >= results => executed,
+        Some(Value::Array(executed)) if executed.len() == size => executed,
         Some(error @ Value::ServerError(_)) => return Sent::Answer(error),
         _ => return Sent::Lost,
     };
@@ -122,7 +121,7 @@ pub(super) fn transaction(mut answers: Vec<Value>, results: usize, replicas: Opt
     );
     let last = match failed {
         Some(at) => executed.swap_remove(at),
-        None => Value::Array(executed.split_off(executed.len() - results)),
+        None => Value::Array(executed),
     };
     match (confirmed, replicas) {
         (Some(confirmed), Some(replicas)) => durable(vec![last, confirmed], replicas),

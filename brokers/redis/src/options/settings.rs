@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidemill_shared::{Result, parse_duration};
+use tidemill_shared::{Result, parse_duration, percent_decode};
 
 use super::url::wrong;
-use super::{Credentials, Secret, Topology, Verification, percent};
+use super::{Credentials, Secret, Topology, Verification};
 
 const KNOWN: [&str; 12] = [
     "timeout",
@@ -47,7 +47,7 @@ pub(super) fn parse(query: &str, topology: &Topology, is_tls: bool) -> Result<Se
     let mut given = Vec::new();
     for setting in query.split('&').filter(|setting| !setting.is_empty()) {
         let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
-        let value = percent::decode(value).ok_or_else(|| {
+        let value = percent_decode(value).ok_or_else(|| {
             wrong("a setting is not percent-encoded; write %25 for a percent sign")
         })?;
         settings.set(name, value, topology)?;

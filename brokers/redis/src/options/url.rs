@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use tidemill_shared::{Error, Result};
+use tidemill_shared::{Error, Result, percent_decode};
 
 use super::settings::{self, Settings};
-use super::{
-    Address, Credentials, Durability, RedisOptions, Secret, TlsOptions, Topology, percent,
-};
+use super::{Address, Credentials, Durability, RedisOptions, Secret, TlsOptions, Topology};
 
 const EXPECTED: &str = "expected redis://, rediss://, redis+sentinel:// or redis+cluster://";
 const PORT: u16 = 6379;
@@ -133,7 +131,7 @@ fn credentials(text: Option<&str>) -> Result<Credentials> {
         None => (text, None),
     };
     let decoded = |text: &str| {
-        percent::decode(text).ok_or_else(|| {
+        percent_decode(text).ok_or_else(|| {
             wrong("user or password is not percent-encoded; write %25 for a percent sign")
         })
     };
@@ -161,7 +159,7 @@ fn database(path: &str) -> Result<u32> {
 }
 
 fn master(name: &str) -> Result<String> {
-    let name = percent::decode(name).unwrap_or_default();
+    let name = percent_decode(name).unwrap_or_default();
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
     if name.is_empty() || !name.bytes().all(is_plain) {
         return Err(wrong(

@@ -35,5 +35,6 @@ for at = 3, #ARGV, 2 do
   end
 end
 answer[1], answer[2] = unchanged, revoked
+log_changes()
 finish_script()
 return answer

@@ -2,8 +2,6 @@
 --
 -- ARGV[2] queue, [3] priority, [4…] ids, each once, and due times
 -- answers as `enqueue_plain`
-local call, unpack = redis.call, unpack
-local prefix = string.sub(KEYS[1], 1, -5)
 local queue, prio = ARGV[2], ARGV[3]
 local queue_key, states, due = prefix .. 'queue:' .. queue, prefix .. 'states', prefix .. 'due'
 local ids, n = {}, 0
@@ -12,18 +10,10 @@ for at = 4, #ARGV, 2 do
   ids[n] = ARGV[at]
 end
 local known, limit = call('HMGET', states, unpack(ids)), call('HGET', queue_key, 'limit')
-local room = n
-if limit then
-  local waiting = 0
-  for _, held in ipairs(call('HMGET', queue_key, 'scheduled', 'retry', 'n0', 'n1', 'n2', 'n3', 'n4', 'n5', 'n6',
-    'n7', 'n8', 'n9')) do
-    waiting = waiting + (tonumber(held or 0) or 0)
-  end
-  room = tonumber(limit) - waiting
-end
+local room = limit and room_in(queue_key, limit) or n
 local seq = call('HINCRBY', KEYS[1], 'seq', n) - n
 local state_end = '\t' .. prio .. '\t' .. queue
-local written, waits, index, last, answers, earliest = {}, {}, {}, 0, nil, math.huge
+local written, waits, index, admitted, last, answers, earliest = {}, {}, {}, {}, 0, nil, math.huge
 for at = 1, n do
   local id = ids[at]
   if known[at] then
@@ -36,6 +26,7 @@ for at = 1, n do
     call('HDEL', prefix .. 'tasks', id)
   else
     last = last + 1
+    admitted[last] = id
     local number, instant = (seq + last) .. '', ARGV[3 + 2 * at]
     written[2 * last - 1], written[2 * last] = id, '~' .. number .. state_end
     waits[2 * last - 1], waits[2 * last] = instant, id
@@ -48,24 +39,9 @@ if last > 0 then
   call('HSET', states, unpack(written))
   call('ZADD', due, unpack(waits))
   call('ZADD', prefix .. 'index:' .. queue, unpack(index))
-  -- A new queue, unless its counters were deleted: those are counted anew.
-  if call('HINCRBY', queue_key, 'enqueued', last) == last
-    and call('ZADD', prefix .. 'queues', 'NX', 0, queue) == 1 then
-    call('HSET', queue_key, 'counted', 1)
-  end
-  call('HINCRBY', queue_key, 'scheduled', last)
-  local recount = prefix .. 'recount'
-  if call('EXISTS', recount) == 1 then
-    for at = 1, 2 * last, 2 do call('SADD', prefix .. 'recounted', written[at]) end
-    call('HINCRBY', recount, queue .. '\t' .. 'scheduled', last)
-  end
-  local minute = string.format('%d', math.floor(ARGV[1] / 60000000) * 60000000)
-  call('HINCRBY', prefix .. 'history:' .. queue, minute .. 'enqueued', last)
+  count_in(queue, 'scheduled', admitted)
   -- Whoever sleeps until the first one has to look at the clock again.
-  if not first or earliest < tonumber(first) then
-    local wake = prefix .. 'wake:' .. queue
-    if call('EXISTS', wake) == 0 then call('RPUSH', wake, 1) end
-  end
+  if not first or earliest < tonumber(first) then wake(queue) end
 end
 if not answers then return false end
 for at = 1, n do answers[at] = answers[at] or 'A' end

@@ -2,8 +2,9 @@
 --
 -- ARGV[2] time to live in microseconds, [3] worker, [4] the most leases in all, [5] the most promotions,
 -- [6…]    name and the most leases of each queue, in the order in which they are served
--- answers the instant of the next due task (or false), then id and numbers of each lease: its seq, and for a
---         task with a past "fence attempt failures crashes unknown ready" behind it
+-- answers the instant of the next due task (or false), then id and numbers of each lease: its seq, behind a "!"
+--         for a fire without a past, and for a task with one "fence attempt failures crashes unknown ready" behind it;
+--         at the end an empty id, and how many fires were late under each misfire policy, if any was
 local MOST_GHOSTS = 1000
 local ttl, worker, most, budget = tonumber(arg()), arg(), tonumber(arg()), tonumber(arg())
 may_exceed_memory()
@@ -34,7 +35,7 @@ end
 local function grant_place(queue, number, id, state)
   if not state then return end
   -- The state of a plain task is its seq, which is the number of its place, or that number and its seq.
-  if state == number then
+  if state == number or sub(state, 1, 1) == '=' then
     hand_out(id, number .. ' ' .. group, number)
     return
   end
@@ -44,8 +45,13 @@ local function grant_place(queue, number, id, state)
     hand_out(id, seq .. ' ' .. group, seq)
     return
   end
+  local fire_seq, origin = match(state, '^!' .. number .. ':(%d+)(\t.+)$')
+  if fire_seq then
+    hand_out(id, '!' .. fire_seq .. ' ' .. group .. origin, '!' .. fire_seq)
+    return
+  end
   local task = load(id)
-  if task and task.st == 'p' and int(task.number) == number then grant(task) end
+  if task and is_at(task, number) then grant(task) end
 end
 
 local function grant_places(queue, places)
@@ -67,7 +73,7 @@ local function head_of_line(queue, prio)
     if not place then return nil end
     local number, id = match(place, '^(%d+) (.+)$')
     local task = id and load(id)
-    if task and task.st == 'p' and int(task.number) == number then return task.ready, task.seq end
+    if task and is_at(task, number) then return task.ready, task.seq or tonumber(number) end
     call('LPOP', key)
   end
   return nil
@@ -121,7 +127,7 @@ local function waiting_in(queue, prio, counter)
   return math.max(ready, call('LLEN', line_key(queue, prio)) + call('ZCARD', aside_key(queue, prio)))
 end
 
-promote(budget)
+local _, skipped = promote(budget)
 while true do
   local queue = arg()
   if not queue then break end
@@ -157,6 +163,10 @@ if due then
   if granted > 0 then
     for at = 6, #ARGV, 2 do wake(ARGV[at]) end
   end
+end
+if skipped > 0 then
+  answer[#answer + 1] = ''
+  answer[#answer + 1] = missed_text()
 end
 finish_script()
 return answer

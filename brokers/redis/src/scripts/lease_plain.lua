@@ -11,18 +11,21 @@ if call('EXISTS', prefix .. 'recount') == 1 then return 'other' end
 local due = call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')[2]
 if due and tonumber(due) <= tonumber(now) then return 'other' end
 local answer = { due and string.format('%d', tonumber(due)) or false }
-local ids, numbers, granted, wakes, unindex = {}, {}, 0, {}, {}
+local ids, numbers, origins, granted, wakes, unindex = {}, {}, {}, 0, {}, {}
 -- By the key of its line: what is taken from the front of it. A queue may be asked for twice.
 local parts = {}
+-- The queues that have nothing more to give.
+local dry = {}
 
 -- Looks at the first line of a queue. False when there is more to do than this script can.
 local function look(queue, room)
+  if dry[queue] then return true end
   local queue_key = prefix .. 'queue:' .. queue
   local settings = call('HMGET', queue_key, 'paused', 'n9', 'n8', 'n7', 'n6', 'n5', 'n4', 'n3', 'n2', 'n1', 'n0')
-  if settings[1] then return true end
   local at = 2
   while at <= 11 and tonumber(settings[at] or 0) <= 0 do at = at + 1 end
-  if at > 11 then return true end
+  dry[queue] = settings[1] or at > 11
+  if dry[queue] then return true end
   local prio = 11 - at
   if call('EXISTS', prefix .. 'aside:' .. prio .. ':' .. queue) == 1 then return false end
   local line = prefix .. 'line:' .. prio .. ':' .. queue
@@ -41,13 +44,21 @@ local function look(queue, room)
   local indexed
   for n = 1, size do
     local number, state = numbers[first + n], known[n]
-    if state ~= number then
-      -- One that was due later: the number of its place, and its seq.
+    if state ~= number and not (state and sub(state, 1, 1) == '=') then
+      -- One that was due later: the number of its place, and its seq; a fire, with its origin behind them.
       local start = number .. ':'
-      if not state or find(state, start, 1, true) ~= 1 then return false end
-      numbers[first + n] = sub(state, #start + 1)
-      indexed = indexed or {}
-      indexed[#indexed + 1] = ids[first + n]
+      if not state then return false end
+      if find(state, start, 1, true) == 1 then
+        numbers[first + n] = sub(state, #start + 1)
+        indexed = indexed or {}
+        indexed[#indexed + 1] = ids[first + n]
+      elseif find(state, '!' .. start, 1, true) == 1 then
+        local tab = find(state, '\t', 1, true)
+        numbers[first + n] = '!' .. sub(state, #start + 2, tab - 1)
+        origins[first + n] = sub(state, tab)
+      else
+        return false
+      end
     end
   end
   if indexed then unindex[#unindex + 1] = { prefix .. 'index:' .. queue, indexed } end
@@ -78,7 +89,7 @@ local group = call('HINCRBY', KEYS[1], 'seq', 1) .. ''
 local state_end, written = ' ' .. group, {}
 for n = 1, granted do
   local id, number = ids[n], numbers[n]
-  written[2 * n - 1], written[2 * n] = id, number .. state_end
+  written[2 * n - 1], written[2 * n] = id, number .. state_end .. (origins[n] or '')
   answer[2 * n], answer[2 * n + 1] = id, number
 end
 call('HSET', prefix .. 'states', unpack(written))

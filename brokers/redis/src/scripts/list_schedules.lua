@@ -1,15 +1,12 @@
--- Schedules in the order in which they were added.
+-- list_schedules
+-- Schedules in the order in which they were added. What is stored is answered as it stands: to unpack it here would
+-- keep everybody else waiting for most of the time.
 --
 -- ARGV[2] the number from which it goes on, [3] how many
--- answers the number from which it goes on (false at the end), then the views
+-- answers the number from which it goes on (false at the end), the definitions, and their states; false for what is gone
 local from, limit = arg(), tonumber(arg())
-local found = call('ZRANGEBYSCORE', SCHEDULE_ORDER, from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit + 1)
-local answer = { false }
-for at = 1, #found, 2 do
-  if at > 2 * limit then
-    answer[1] = found[at + 1]
-    break
-  end
-  answer[#answer + 1] = view_schedule(found[at])
-end
-return answer
+local ids = call('ZRANGEBYSCORE', SCHEDULE_ORDER, from, '+inf', 'LIMIT', 0, limit + 1)
+local next_ = false
+if #ids > limit then next_ = call('ZSCORE', SCHEDULE_ORDER, table.remove(ids)) end
+if #ids == 0 then return { false, {}, {} } end
+return { next_, call('HMGET', SCHEDULES, unpack(ids)), call('HMGET', SCHEDULE_STATES, unpack(ids)) }

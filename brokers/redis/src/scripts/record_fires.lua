@@ -1,12 +1,14 @@
 -- Records fires: the instant, its task and the cursor of its schedule in one step.
 --
--- ARGV[2] shard, [3] epoch, [4] holder of the term, or empty; [5…] of each fire: schedule, instant, revision,
+-- ARGV[2] shard, [3] epoch, [4] holder of the term, or empty, [5] how many batches it knows of; [6…] of each fire: schedule, instant, revision,
 --         count, planned until, t under the term, h by hand, or x
 --         when the term is not over its shard, then T (id, record), or s or m (reason, nothing)
--- answers a letter for each: e enqueued, s skipped, m missed, d duplicate, r refused
-local shard, epoch, holder = arg(), arg(), arg()
+-- answers how many batches there are over the shard by now, or nothing unless the term is the current one; then a
+--         letter for each: e enqueued, s skipped, m missed, d duplicate, r refused
+local shard, epoch, holder, batches = arg(), arg(), arg(), tonumber(arg())
 local current_epoch, _, leader = match(call('HGET', LEADERS, shard) or '', '^(%d+) (-?%d+) (.+)$')
 local is_leading = holder ~= '' and current_epoch == epoch and leader == holder and not divided_otherwise(shard)
+  and batches_of(shard) >= batches
 local answers, added = {}, {}
 
 local function record(schedule, id, instant, fire, task_id, envelope)
@@ -72,4 +74,5 @@ for _, one in ipairs(added) do
   end
 end
 finish_script()
+table.insert(answers, 1, is_leading and call('HINCRBY', FIRE_BATCHES, shard, 1))
 return answers

@@ -1,16 +1,17 @@
 -- Records fires of the calendar that are due later and have no key: nearly all that a leader puts ahead. As
 -- `record_fires`, in the same transaction behind the records of their tasks, without the libraries.
 --
--- ARGV[2] shard, [3] epoch, [4] holder of the term, [5] queue, [6] priority, [7…] of each fire, for whose schedule
---         the term is: schedule, instant, revision, due time, task, each task once
--- answers a letter for each: e enqueued, d duplicate, r refused; or nothing where the script `record_fires` has to
---         look, and then nothing has been done
-local call, unpack, match, format = redis.call, unpack, string.match, string.format
-local prefix = string.sub(KEYS[1], 1, -5)
+-- ARGV[2] shard, [3] epoch, [4] holder of the term, [5] how many batches it knows of, [6] queue, [7] priority, [8…] of each fire, for whose schedule
+--         the term is: schedule, instant, revision, due time, task, each task once, and how it may pass the gate
+--         quickly: a beside earlier ones, s where there is none, - not at all
+-- answers how many batches there are over the shard by now, then a letter for each: e enqueued, d duplicate, r
+--         refused; or nothing where the script `record_fires` has to look, and then nothing has been done
+local match, format = string.match, string.format
 local now = tonumber(ARGV[1])
-local shard, queue, prio = ARGV[2], ARGV[5], ARGV[6]
+local shard, queue, prio = ARGV[2], ARGV[6], ARGV[7]
 local queue_key, states, due = prefix .. 'queue:' .. queue, prefix .. 'states', prefix .. 'due'
-local FIELDS, FIRST = 5, 7
+local fire_batches = prefix .. 'fire-batches'
+local FIELDS, FIRST = 6, 8
 local n = (#ARGV - FIRST + 1) / FIELDS
 local schedules, ids = {}, {}
 for at = 1, n do
@@ -24,8 +25,9 @@ local function take_back(at)
   if not known[at] then call('HDEL', prefix .. 'tasks', ids[at]) end
 end
 
--- Whether this term leads, and no shard of another division is led.
+-- Whether this term leads, no batch that it knows of is missing, and no shard of another division is led.
 local function leads()
+  if tonumber(call('HGET', fire_batches, shard) or 0) < tonumber(ARGV[5]) then return false end
   local leaders = call('HGETALL', prefix .. 'leaders')
   local is_leading = false
   for at = 1, #leaders, 2 do
@@ -45,57 +47,129 @@ if not leads() or call('HEXISTS', queue_key, 'limit') == 1 then
   return false
 end
 
-local packed = call('HMGET', prefix .. 'schedule-states', unpack(schedules))
-local loaded, changed = {}, {}
-local function schedule_at(at)
-  local id = schedules[at]
-  local schedule = loaded[id]
-  if schedule == nil then
-    schedule = packed[at] and cmsgpack.unpack(packed[at])
-    loaded[id] = schedule
+-- The fires of a schedule are written together: of each the place of its only one, or a list of places.
+local names, rows = {}, {}
+for at = 1, n do
+  local name = schedules[at]
+  local row = rows[name]
+  if not row then
+    names[#names + 1] = name
+    rows[name] = at
+  elseif type(row) == 'number' then
+    rows[name] = { row, at }
+  else
+    row[#row + 1] = at
   end
-  return schedule
 end
-
+local packed = call('HMGET', prefix .. 'schedule-states', unpack(names))
 local seq = call('HINCRBY', KEYS[1], 'seq', n) - n
 local state_end = '\t' .. prio .. '\t' .. queue
-local written, waits, index, ages, last, answers, earliest = {}, {}, {}, {}, 0, {}, math.huge
-for at = 1, n do
-  local id, place = ids[at], FIRST + FIELDS * (at - 1)
-  local name, instant = schedules[at], ARGV[place + 1]
-  local schedule = schedule_at(at)
-  local revision = tonumber(ARGV[place + 2])
-  if not schedule or schedule.revision ~= revision or schedule.paused then
-    answers[at] = 'r'
-    take_back(at)
-  else
-    changed[name] = schedule
+local written, waits, index, ages, admitted, last, answers, earliest = {}, {}, {}, {}, {}, 0, {}, math.huge
+answers[1] = call('HINCRBY', fire_batches, shard, 1)
+
+-- Takes one in, whose record is written: what stands in the lists of the namespace.
+local function admit(at)
+  local place = FIRST + FIELDS * (at - 1)
+  local id, name, instant, due_at, passing = ids[at], schedules[at], ARGV[place + 1], ARGV[place + 3], ARGV[place + 5]
+  local number, a, b = format('%d', seq + at), 2 * last + 1, 2 * last + 2
+  last = last + 1
+  admitted[last] = id
+  written[a], written[b] = id, '^' .. number .. state_end
+    .. (passing == '-' and '' or '\t' .. passing .. '\t' .. instant .. '\t' .. name)
+  waits[a], waits[b] = due_at, id
+  index[a], index[b] = number, id
+  earliest = math.min(earliest, tonumber(due_at))
+  answers[at + 1] = 'e'
+end
+
+local function refuse(at)
+  answers[at + 1] = 'r'
+  take_back(at)
+end
+
+local function suppress(at)
+  answers[at + 1] = 'd'
+  take_back(at)
+end
+
+local function packed_fire(schedule, at)
+  return cmsgpack.pack({ revision = schedule.revision, outcome = 'e', count = 1, task = ids[at], enqueued = now })
+end
+
+local function is_current(schedule, at)
+  return schedule and schedule.revision == tonumber(ARGV[FIRST + FIELDS * (at - 1) + 2]) and not schedule.paused
+end
+
+-- The only fire of a schedule in the batch.
+local function record_single(name, schedule, at)
+  local place = FIRST + FIELDS * (at - 1)
+  local instant = ARGV[place + 1]
+  schedule.planned = math.max(schedule.planned, tonumber(instant))
+  if known[at] or call('HSETNX', prefix .. 'fire-records:' .. name, instant, packed_fire(schedule, at)) == 0 then
+    return suppress(at)
+  end
+  call('ZADD', prefix .. 'fires:' .. name, instant, instant)
+  call('ZADD', prefix .. 'waiting:' .. name, ARGV[place + 3], instant .. ' ' .. ids[at])
+  schedule.fires = schedule.fires + 1
+  ages[#ages + 1] = instant
+  ages[#ages + 1] = name
+  admit(at)
+end
+
+-- Several.
+local function record_row(name, schedule, row)
+  local records, instants = prefix .. 'fire-records:' .. name, {}
+  for i, at in ipairs(row) do instants[i] = ARGV[FIRST + FIELDS * (at - 1) + 1] end
+  local on_record = call('HMGET', records, unpack(instants))
+  local fires, scores, waiting, first = {}, {}, {}, nil
+  for i, at in ipairs(row) do
+    local instant = instants[i]
     schedule.planned = math.max(schedule.planned, tonumber(instant))
-    local is_new = not known[at] and call('HSETNX', prefix .. 'fire-records:' .. name, instant,
-      cmsgpack.pack({ revision = revision, outcome = 'e', count = 1, task = id, enqueued = now })) == 1
-    if not is_new then
-      answers[at] = 'd'
-      take_back(at)
+    if known[at] or on_record[i] then
+      suppress(at)
     else
-      answers[at] = 'e'
+      local a, b = #fires + 1, #fires + 2
+      fires[a], fires[b] = instant, packed_fire(schedule, at)
+      scores[a], scores[b] = instant, instant
+      waiting[a], waiting[b] = ARGV[FIRST + FIELDS * (at - 1) + 3], instant .. ' ' .. ids[at]
+      if not first or tonumber(instant) < tonumber(first) then first = instant end
       schedule.fires = schedule.fires + 1
-      local due_at, number = ARGV[place + 3], format('%d', seq + at)
-      call('ZADD', prefix .. 'fires:' .. name, instant, instant)
-      call('ZADD', prefix .. 'waiting:' .. name, due_at, instant .. ' ' .. id)
-      local a, b = 2 * last + 1, 2 * last + 2
-      last = last + 1
-      written[a], written[b] = id, '^' .. number .. state_end
-      waits[a], waits[b] = due_at, id
-      index[a], index[b] = number, id
-      ages[a], ages[b] = instant, name
-      earliest = math.min(earliest, tonumber(due_at))
+      admit(at)
     end
   end
+  if not first then return end
+  call('HSET', records, unpack(fires))
+  call('ZADD', prefix .. 'fires:' .. name, unpack(scores))
+  call('ZADD', prefix .. 'waiting:' .. name, unpack(waiting))
+  ages[#ages + 1] = first
+  ages[#ages + 1] = name
 end
+
 local cursors = {}
-for name, schedule in pairs(changed) do
-  cursors[#cursors + 1] = name
-  cursors[#cursors + 1] = cmsgpack.pack(schedule)
+for number, name in ipairs(names) do
+  local schedule = packed[number] and cmsgpack.unpack(packed[number])
+  local row, is_recorded = rows[name], false
+  if type(row) == 'number' then
+    if is_current(schedule, row) then
+      record_single(name, schedule, row)
+      is_recorded = true
+    else
+      refuse(row)
+    end
+  else
+    local current = {}
+    for _, at in ipairs(row) do
+      if is_current(schedule, at) then current[#current + 1] = at else refuse(at) end
+    end
+    if #current > 0 then
+      record_row(name, schedule, current)
+      is_recorded = true
+    end
+  end
+  if is_recorded then
+    cursors[#cursors + 1] = name
+    cursors[#cursors + 1] = cmsgpack.pack(schedule)
+  end
 end
 if #cursors > 0 then call('HSET', prefix .. 'schedule-states', unpack(cursors)) end
 if last > 0 then
@@ -104,16 +178,8 @@ if last > 0 then
   call('ZADD', due, unpack(waits))
   call('ZADD', prefix .. 'index:' .. queue, unpack(index))
   call('ZADD', prefix .. 'fire-ages', 'LT', unpack(ages))
-  if call('HINCRBY', queue_key, 'enqueued', last) == last then
-    call('ZADD', prefix .. 'queues', 'NX', 0, queue)
-  end
-  call('HINCRBY', queue_key, 'scheduled', last)
-  local minute = format('%d', math.floor(now / 60000000) * 60000000)
-  call('HINCRBY', prefix .. 'history:' .. queue, minute .. 'enqueued', last)
+  count_in(queue, 'scheduled', admitted)
   -- Whoever sleeps until the first one has to look at the clock again.
-  if not first or earliest < tonumber(first) then
-    local wake = prefix .. 'wake:' .. queue
-    if call('EXISTS', wake) == 0 then call('RPUSH', wake, 1) end
-  end
+  if not first or earliest < tonumber(first) then wake(queue) end
 end
 return answers

@@ -27,7 +27,7 @@ local function remove_line(key)
     for _, place in ipairs(places) do
       local number, id = match(place, '^(%d+) (.+)$')
       local task = id and load(id)
-      if task and task.st == 'p' and int(task.number) == number then
+      if task and is_at(task, number) then
         remove_idle(id)
       elseif id and not task then
         -- A record without a state would be taken in again.

@@ -15,9 +15,10 @@ if what == 'put' then
       call('SADD', source_key(first), id)
       schedule.source = first
       write_schedule(id, schedule)
-      new_version()
+      new_version(id)
     end
   end
+  log_changes()
   finish_script()
   return view_schedule(id)
 end
@@ -34,11 +35,12 @@ elseif what == 'pause' then
   elseif schedule.reason ~= reason then
     schedule.reason = reason
     write_schedule(id, schedule)
-    new_version()
+    new_version(id)
   end
 elseif schedule.paused then
   schedule.paused, schedule.reason = nil, nil
   revise(id, schedule)
 end
+log_changes()
 finish_script()
 return 1

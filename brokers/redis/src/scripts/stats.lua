@@ -15,7 +15,7 @@ local function first_ready(queue, prio)
     if not place then break end
     local number, id = match(place, '^(%d+) (.+)$')
     local task = id and load(id)
-    if task and task.st == 'p' and int(task.number) == number then
+    if task and is_at(task, number) then
       oldest = task.ready
       break
     end

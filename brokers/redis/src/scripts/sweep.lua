@@ -1,10 +1,11 @@
 -- Upkeep, at most so many steps of each kind.
 --
--- ARGV[2] the budget
--- answers promoted, skipped, pruned, whether there is more, the keys of a wrong type that were moved; then of each task taken back: id, kind, queue,
---         schedule, attempt, worker, and the reason of its burial, if that was its end
-local budget = tonumber(arg())
-local answer = { 0, 0, 0, 0, moved }
+-- ARGV[2] the budget, [3] how thorough it is: "due" does what is due, "all" also looks for what somebody else has
+--         changed, "types" also for keys of a wrong type
+-- answers promoted, skipped, pruned, whether there is more, the keys of a wrong type that were moved, how many of the skipped were late under each
+--         misfire policy; then of each task taken back: id, kind, queue, schedule, attempt, worker, and the reason of its burial, if that was its end
+local budget, depth = tonumber(arg()), arg()
+local answer = { 0, 0, 0, 0, moved, '' }
 
 local function take_back(task)
   mend_type('attempts:' .. task.id, 'list')
@@ -87,20 +88,42 @@ local function has_old(key, before)
   return first and tonumber(first) <= before
 end
 
-may_exceed_memory()
-local looked_at = mend_types()
-answer[1], answer[2] = promote(budget)
-reclaim()
-answer[3] = prune()
-prune_keys(budget)
-prune_fires(budget)
-prune_steps(budget)
-prune_completions(budget)
-prune_presence()
-prune_notes(budget)
-local has_more = repair(looked_at)
-if has_more or has_old(DUE, now) or has_old(LEASES, now) or has_old(EXPIRING, now) or has_old(KEPT_KEYS, now)
-  or has_old(FIRE_AGES, now - FIRES_KEPT) or has_old(STEP_AGES, now) or has_old(COMPLETIONS, now) then
+local has_written = false
+
+-- Does some work, if the first of a set is due. At rest each set costs one command.
+local function work_off(key, work, before)
+  if not has_old(key, before or now) then return end
+  if not has_written then may_exceed_memory() end
+  has_written = true
+  work(budget)
+end
+
+if depth == 'types' then
+  may_exceed_memory()
+  mend_types()
+end
+work_off(DUE, function()
+  answer[1], answer[2] = promote(budget)
+  answer[6] = missed_text()
+end)
+work_off(LEASES, reclaim)
+work_off(EXPIRING, function() answer[3] = prune() end)
+work_off(KEPT_KEYS, prune_keys)
+work_off(FIRE_AGES, prune_fires, now - FIRES_KEPT)
+if depth ~= 'due' then
+  -- Nobody sees those whose time is over, so that they may stay a little longer.
+  work_off(STEP_AGES, prune_steps)
+  work_off(COMPLETIONS, prune_completions)
+  work_off(PRESENCE_AGES, prune_presence)
+  work_off(NOTE_AGES, prune_notes)
+  if not has_written then may_exceed_memory() end
+  if repair(next_queues()) or has_written and (has_old(STEP_AGES, now) or has_old(COMPLETIONS, now)) then
+    answer[4] = 1
+  end
+end
+-- What was done may have made something else due.
+if has_written and (has_old(DUE, now) or has_old(LEASES, now) or has_old(EXPIRING, now) or has_old(KEPT_KEYS, now)
+  or has_old(FIRE_AGES, now - FIRES_KEPT)) then
   answer[4] = 1
 end
 finish_script()

@@ -1,14 +1,17 @@
 //! The broker: the seven methods of the contract.
 
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tidemill_shared::{
     Admission, Broker, Capabilities, Demand, Envelope, ErrorKind, Inspect, Lease, LeaseToken,
-    QueueName, QueueStats, Reclaimed, Renewal, Result, Settled, Settlement, Swept,
+    MissedFires, QueueName, QueueStats, Reclaimed, Renewal, Result, Settled, Settlement, Swept,
+    Vitals,
 };
 
 use super::RedisStore;
+use super::enqueue::Ids;
 use super::record::bury_reason;
 use crate::args::{Args, proof};
 use crate::head::micros;
@@ -44,7 +47,11 @@ impl Broker for RedisStore {
     }
 
     async fn enqueue(&self, batch: Vec<Envelope>) -> Result<Vec<Admission>> {
-        self.take_in(&batch).await
+        self.take_in(&batch, Ids::Any).await
+    }
+
+    async fn enqueue_new(&self, batch: Vec<Envelope>) -> Result<Vec<Admission>> {
+        self.take_in(&batch, Ids::New).await
     }
 
     async fn lease(&self, demand: &Demand) -> Result<Vec<Lease>> {
@@ -82,10 +89,14 @@ impl Broker for RedisStore {
     async fn sweep(&self, budget: usize) -> Result<Swept> {
         match self.born().await {
             // The sweep moves a key of a wrong type out of the way, also this one.
-            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => self.inner.upkeep.suspect(),
             born => drop(born?),
         }
-        let args = self.args().number(budget.min(MAX_SWEEP));
+        let depth = self.inner.upkeep.next(self.inner.clock.now());
+        let args = self
+            .args()
+            .number(budget.min(MAX_SWEEP))
+            .with(depth.as_str());
         let answer = self.change("sweep", &SCRIPTS.sweep, args).await?;
         let mut answer = Reply::list("sweep", answer)?;
         let mut swept = Swept {
@@ -95,7 +106,9 @@ impl Broker for RedisStore {
             more: answer.number::<u8>()? == 1,
             reclaimed: Vec::new(),
         };
+        self.inner.upkeep.done(depth, swept.more);
         self.tell_moved(answer.sublist()?)?;
+        self.note_missed(&answer.text()?);
         while !answer.is_done() {
             swept.reclaimed.push(reclaimed(&mut answer)?);
         }
@@ -123,9 +136,31 @@ impl Broker for RedisStore {
     fn findings(&self) -> Vec<String> {
         self.inner.findings.clone()
     }
+
+    fn vitals(&self) -> Vitals {
+        let mut vitals = Vitals::default();
+        vitals.missed_fires = *self.missed();
+        vitals
+    }
 }
 
 impl RedisStore {
+    fn missed(&self) -> MutexGuard<'_, MissedFires> {
+        let missed = &self.inner.missed;
+        missed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what a script says of fires that were late: a number for each policy, or nothing.
+    pub(super) fn note_missed(&self, text: &str) {
+        let mut numbers = text.split(' ').map(|word| word.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        *self.missed() += MissedFires {
+            skip: next(),
+            fire_once: next(),
+            fire_all: next(),
+        };
+    }
+
     /// Says aloud which keys of a wrong type the sweep has moved.
     fn tell_moved(&self, mut moved: Reply) -> Result<()> {
         while !moved.is_done() {

@@ -1,11 +1,14 @@
 //! The operator's view.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tidemill_shared::{
-    Attempt, Bulk, Change, Changed, Cursor, Error, ErrorKind, HistoryPoint, Inspect, LeaseToken,
-    Page, Payload, QueueName, Removed, Replay, Result, TaskFilter, TaskId, TaskRecord, Timestamp,
-    merge_patch,
+    Attempt, Bulk, Change, Changed, Cursor, Error, ErrorKind, HistoryPoint, Inspect, Key, Kind,
+    LeaseToken, MAX_LOOK, Page, Payload, QueueName, Removed, Replay, Result, ScheduleId,
+    TaskFilter, TaskId, TaskRecord, Timestamp, merge_patch,
 };
+use tokio::time::Instant;
 
 use super::RedisStore;
 use super::broker::MAX_PAYLOAD;
@@ -20,6 +23,20 @@ pub(super) const MAX_PAGE: usize = 1_000;
 
 /// How many tasks one step of a walk looks at, or changes, while everybody else waits.
 const STEP: usize = 250;
+
+/// How many tasks a listing looks at whatever the time that takes.
+const LEAST: usize = 2_500;
+/// How long it goes on beyond that.
+const PATIENCE: Duration = Duration::from_millis(30);
+
+/// What a step of a walk came to.
+struct Walked {
+    found: Vec<(u64, TaskRecord)>,
+    /// Where it goes on.
+    next: Option<u64>,
+    /// How many active tasks it read beside those that it looked at: all that have not been renewed.
+    held: usize,
+}
 
 /// What a script does to one task.
 struct Alteration {
@@ -38,8 +55,24 @@ impl Inspect for RedisStore {
         let limit = limit.clamp(1, MAX_PAGE);
         let mut before = cursor.map(|cursor| cursor.0);
         let mut items = Vec::new();
-        loop {
-            let (found, next) = self.walk(filter, before, STEP).await?;
+        // Where all are meant, no more are read than the page holds.
+        let all_are_meant = *filter
+            == TaskFilter {
+                queue: filter.queue.clone(),
+                ..TaskFilter::default()
+            };
+        let begun = Instant::now();
+        let mut looked = 0;
+        while looked < MAX_LOOK {
+            if looked >= LEAST && begun.elapsed() >= PATIENCE {
+                break;
+            }
+            let step = match all_are_meant {
+                true => STEP.min(limit - items.len() + 1),
+                false => STEP,
+            };
+            let Walked { found, next, held } = self.walk(filter, before, step).await?;
+            looked += STEP + held;
             for (seq, record) in found {
                 if !filter.matches(&record) {
                     continue;
@@ -56,6 +89,8 @@ impl Inspect for RedisStore {
             }
             before = next;
         }
+        let next = before.map(Cursor);
+        Ok(Page { items, next })
     }
 
     async fn get(&self, task: &TaskId) -> Result<Option<TaskRecord>> {
@@ -102,12 +137,12 @@ impl Inspect for RedisStore {
             next: cursor,
             ..Bulk::default()
         };
-        let mut left = budget.max(1);
+        let mut left = budget.clamp(1, MAX_LOOK);
         while left > 0 {
             let step = left.min(STEP);
-            left -= step;
             let before = bulk.next.map(|cursor| cursor.0);
-            let (found, next) = self.walk(filter, before, step).await?;
+            let Walked { found, next, held } = self.walk(filter, before, step).await?;
+            left = left.saturating_sub(step + held);
             bulk.next = next.map(Cursor);
             let meant = found.into_iter().map(|(_, record)| record);
             let meant = meant.filter(|record| filter.matches(record));
@@ -210,22 +245,31 @@ impl RedisStore {
         filter: &TaskFilter,
         before: Option<u64>,
         budget: usize,
-    ) -> Result<(Vec<(u64, TaskRecord)>, Option<u64>)> {
+    ) -> Result<Walked> {
         let states: String = filter.states.iter().copied().map(letter).collect();
         let args = self
             .args()
             .with(before.map(|seq| seq.to_string()).unwrap_or_default())
             .number(budget)
             .with(states)
-            .with(filter.queue.as_ref().map_or("", QueueName::as_str));
+            .with(filter.queue.as_ref().map_or("", QueueName::as_str))
+            .with(filter.kind.as_ref().map_or("", Kind::as_str))
+            .with(filter.key.as_ref().map_or("", Key::as_str))
+            .with(filter.schedule.as_ref().map_or("", ScheduleId::as_str))
+            .with(instant(filter.since))
+            .with(instant(filter.until))
+            .with(instant(filter.ended_since))
+            .with(instant(filter.ended_until))
+            .with(filter.reason.map_or("", |reason| reason.as_str()))
+            .with(filter.error.as_ref().map_or("", |_| "="));
         let answer = self.look("list", &SCRIPTS.list, &args).await?;
         let mut answer = Reply::list("list", answer)?;
-        let next = answer.maybe_number()?;
+        let (next, held) = (answer.maybe_number()?, answer.number()?);
         let mut found = Vec::with_capacity(answer.len());
         while !answer.is_done() {
             found.push(record("list", answer.sublist()?)?);
         }
-        Ok((found, next))
+        Ok(Walked { found, next, held })
     }
 
     async fn change_step(&self, ids: &[TaskId], change: &Change, bulk: &mut Bulk) -> Result<()> {
@@ -334,6 +378,11 @@ impl RedisStore {
         let args = self.args().with(queue.as_str()).with(what).maybe(value);
         self.change(what, &SCRIPTS.queue, args).await.map(drop)
     }
+}
+
+/// An instant as a script takes it; nothing where there is none.
+fn instant(at: Option<Timestamp>) -> String {
+    at.map(|at| at.as_micros().to_string()).unwrap_or_default()
 }
 
 /// Reads what a script says of a change: the state before, and the state after or what refused it.

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::RedisStore;
 use super::broker::MAX_BATCH;
-use crate::args::{Args, locator};
+use crate::args::{Args, Run, locator};
 use crate::head::{Stored, micros, nonsense};
 use crate::reply::Reply;
 use crate::script_set::SCRIPTS;
@@ -21,7 +21,7 @@ const PROMOTED_PER_LEASE: usize = 250;
 
 /// However a wake-up may be lost, with the process that received it or with the server, whoever waits
 /// looks again after this time.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What one look found.
 struct Grants {
@@ -106,7 +106,12 @@ impl RedisStore {
         let next_due = answer.maybe_instant()?;
         let mut places = Vec::with_capacity(answer.len() / 2);
         while !answer.is_done() {
-            places.push((TaskId::new(answer.text()?)?, answer.text()?));
+            let (id, numbers) = (answer.text()?, answer.text()?);
+            if id.is_empty() {
+                self.note_missed(&numbers);
+            } else {
+                places.push((TaskId::new(id)?, numbers));
+            }
         }
         let records = match self.records(&places).await {
             Ok(records) => records,
@@ -174,7 +179,7 @@ impl RedisStore {
     async fn release(&self, places: &[(TaskId, String)], worker: &WorkerId) {
         let mut args = self.args();
         for (task, numbers) in places {
-            let mut numbers = numbers.split(' ');
+            let mut numbers = numbers.trim_start_matches('!').split(' ');
             let seq = numbers.next().unwrap_or_default();
             let fence = numbers.next().unwrap_or("1");
             args.push(task.as_str());
@@ -208,21 +213,25 @@ impl RedisStore {
 /// A leased task, before its envelope is read.
 struct Place<'a> {
     task: TaskId,
-    /// Its seq, and for a task with a past: fence, attempt, failures, crashes, releases for an unknown
-    /// kind, and when it became ready.
+    /// Its seq, behind a `!` for a fire without a past, and for a task with one: fence, attempt, failures,
+    /// crashes, releases for an unknown kind, and when it became ready.
     numbers: &'a str,
     expires_at: Timestamp,
 }
 
 impl Place<'_> {
     fn lease(&self, envelope: Envelope, worker: &WorkerId) -> Result<Lease> {
-        let mut numbers = self.numbers.split(' ').map(str::parse::<i64>);
+        let (numbers, run) = match self.numbers.strip_prefix('!') {
+            Some(numbers) => (numbers, Run::Fire),
+            None if self.numbers.contains(' ') => (self.numbers, Run::Any),
+            None => (self.numbers, Run::Plain),
+        };
+        let mut numbers = numbers.split(' ').map(str::parse::<i64>);
         let mut next = |default: i64| match numbers.next() {
             None => Ok(default),
             Some(number) => number.map_err(|_| nonsense("lease")),
         };
         let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
-        let is_plain = !self.numbers.contains(' ');
         let ready_at = envelope.due_at.max(envelope.enqueued_at).as_micros();
         let seq = next(0)?.unsigned_abs();
         Ok(Lease {
@@ -231,7 +240,7 @@ impl Place<'_> {
                 queue: envelope.queue.clone(),
                 worker: worker.clone(),
                 fence: next(1)?.unsigned_abs(),
-                locator: locator(seq, is_plain),
+                locator: locator(seq, run),
             },
             attempt: count(next(1)?),
             failures: count(next(0)?),

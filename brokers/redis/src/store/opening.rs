@@ -1,14 +1,15 @@
 //! Opening a store: again and again, while it fails for reasons that pass.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tidemill_shared::{Clock, Error, ErrorKind, Namespace, Result, format_duration};
+use tidemill_shared::{Broker as _, Clock, Error, ErrorKind, Namespace, Result, format_duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::upkeep::Upkeep;
 use super::{Inner, RedisStore};
 use crate::RedisOptions;
 use crate::checks;
@@ -66,8 +67,8 @@ impl RedisStore {
         loop {
             let link = Link::begin(options.clone(), &format!("{}meta", prefix(&namespace)));
             let link = Arc::new(link);
-            let attempt = Self::establish(&link, &namespace, clock.as_ref());
-            tokio::pin!(attempt);
+            // Boxed, as it is made once in the life of a store and is larger than all that waits for it.
+            let mut attempt = Box::pin(Self::establish(&link, &namespace, clock.as_ref()));
             let opened = loop {
                 tokio::select! {
                     opened = &mut attempt => break opened,
@@ -93,9 +94,12 @@ impl RedisStore {
     ) -> Result<Self> {
         link.arrive().await?;
         let findings = checks::examine(link).await?;
-        let clock = match clock {
-            Some(clock) => Arc::clone(clock),
-            None => Arc::new(ServerClock::open(link).await?),
+        let (clock, upkeep) = match clock {
+            Some(clock) => (Arc::clone(clock), Upkeep::constant()),
+            None => (
+                Arc::new(ServerClock::open(link).await?) as _,
+                Upkeep::spaced(),
+            ),
         };
         let prefix = prefix(namespace);
         let inner = Inner {
@@ -103,18 +107,29 @@ impl RedisStore {
             namespace: namespace.clone(),
             keys: ["meta", "guard"].map(|name| format!("{prefix}{name}").into_bytes()),
             tasks_key: format!("{prefix}tasks"),
+            states_key: format!("{prefix}states"),
             clock,
             waiting: Waiting::default(),
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),
             known_birth: AtomicU64::new(0),
+            missed: Mutex::default(),
+            last_seq: AtomicU64::new(0),
+            upkeep,
             findings,
             prefix,
         };
         let store = Self {
             inner: Arc::new(inner),
         };
-        store.born().await?;
+        if let Err(error) = store.born().await {
+            if error.kind() != ErrorKind::Corrupt {
+                return Err(error);
+            }
+            // Moves what stands there with a wrong type out of the way, and takes no task back.
+            store.sweep(0).await?;
+            store.born().await?;
+        }
         store.load_scripts_of_enqueue().await?;
         Ok(store)
     }

@@ -2,26 +2,32 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures::future::try_join_all;
 use redis::Value;
 use tidemill_shared::{
-    Error, FailureRecord, LeaseToken, Result, Settled, Settlement, State, Verdict,
+    Error, FailureRecord, LeaseToken, QueueName, Result, Settled, Settlement, State, Verdict,
+    WorkerId,
 };
 
 use super::RedisStore;
 use super::record::state;
-use crate::args::{Args, place_of, proof};
+use crate::args::{Args, Run, place_of, proof};
 use crate::head::nonsense;
 use crate::reply::{Reply, write_payload};
 use crate::script_set::SCRIPTS;
 
-/// Whether it acknowledges the first run of a task that leaves nothing behind.
-fn is_plain(settlement: &Settlement) -> bool {
-    let (_, is_plain) = place_of(&settlement.token);
-    is_plain && settlement.token.fence == 1 && matches!(settlement.verdict, Verdict::Ack { .. })
+/// Which script can take a settlement.
+fn run_of(settlement: &Settlement) -> Run {
+    let (_, run) = place_of(&settlement.token);
+    let is_first = settlement.token.fence == 1;
+    match settlement.verdict {
+        Verdict::Ack { .. } if is_first => run,
+        _ => Run::Any,
+    }
 }
 
 impl RedisStore {
-    /// Ends runs: those that leave nothing behind by the quick script, in one call for each queue and
+    /// Ends runs: those that leave nothing behind by the quick scripts, in one call for each queue and
     /// worker; the rest, and what turns out not to be so plain, by the thorough one.
     pub(super) async fn end(&self, batch: &[Settlement]) -> Result<Vec<Settled>> {
         let mut settled = vec![Settled::Stale; batch.len()];
@@ -31,25 +37,23 @@ impl RedisStore {
         let is_unique = batch.iter().all(|one| seen.insert(&one.token.task));
         for (at, settlement) in batch.iter().enumerate() {
             // Of two verdicts on one task the first counts, whichever script takes it.
-            if is_unique && is_plain(settlement) {
+            let run = run_of(settlement);
+            if is_unique && run != Run::Any {
                 let token = &settlement.token;
                 plain
-                    .entry((&token.queue, &token.worker))
+                    .entry((&token.queue, &token.worker, run))
                     .or_default()
                     .push(at);
             } else {
                 left.push(at);
             }
         }
-        for ((queue, worker), places) in plain {
-            let mut args = self.args().with(queue.as_str()).with(worker.as_str());
-            args.reserve(2 * places.len());
-            for at in &places {
-                let token = &batch[*at].token;
-                args.push(token.task.as_str());
-                args.push(place_of(token).0.to_string());
-            }
-            let answer = self.change("settle", &SCRIPTS.settle_plain, args).await?;
+        // All of them are under way at once, or many queues would take as many round trips.
+        let calls = plain.into_iter().map(|(part, places)| async move {
+            let answer = self.end_plain(part, batch, &places).await?;
+            Ok::<_, Error>((answer, places))
+        });
+        for (answer, places) in try_join_all(calls).await? {
             if answer == Value::Nil {
                 for at in places {
                     settled[at] = Settled::Done(State::Completed);
@@ -81,6 +85,33 @@ impl RedisStore {
             };
         }
         Ok(settled)
+    }
+
+    /// Ends runs by the quick script for them.
+    async fn end_plain(
+        &self,
+        (queue, worker, run): (&QueueName, &WorkerId, Run),
+        batch: &[Settlement],
+        places: &[usize],
+    ) -> Result<Value> {
+        let mut args = self.args().with(queue.as_str()).with(worker.as_str());
+        args.reserve(3 * places.len());
+        for at in places {
+            let Settlement {
+                token, started_at, ..
+            } = &batch[*at];
+            args.push(token.task.as_str());
+            args.push_number(place_of(token).0);
+            if run == Run::Fire {
+                let started = started_at.map(|at| at.as_micros().to_string());
+                args.push(started.unwrap_or_default());
+            }
+        }
+        let script = match run {
+            Run::Fire => &SCRIPTS.settle_fires,
+            Run::Plain | Run::Any => &SCRIPTS.settle_plain,
+        };
+        self.change("settle", script, args).await
     }
 
     /// Ends leases whose tasks cannot be read.

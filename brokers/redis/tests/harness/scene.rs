@@ -11,6 +11,11 @@ use tidemill_shared::{
 use crate::harness::{Redis, Space};
 
 pub(crate) const TTL: Duration = Duration::from_secs(10);
+#[allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test program uses a part of it"
+)]
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// A namespace, and a hand in its keys.

@@ -1,11 +1,10 @@
 //! Redis is not there yet, or does not want us.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::faults::certificates::{Term, authority, signed};
 use crate::faults::redis::Redis;
 use crate::faults::scene::{PATIENCE, Scene, Trial, last};
 use crate::faults::{Bounds, Finding};
@@ -43,7 +42,8 @@ pub(super) async fn at_the_start(trial: &Trial) -> Result<Finding> {
     for role in ["worker", "producer"] {
         waits_until_told(trial, role, &nobody).await?;
     }
-    certify(&trial.folder)?;
+    authority(&trial.folder, "ca")?;
+    signed(&trial.folder, "ca", "old", "IP:127.0.0.1", Term::Past)?;
     let mut tls = Redis::down(&trial.folder, "tls", &["--port", "0"])?;
     let (port, ca) = (tls.port().to_string(), trial.folder.join("ca.crt"));
     let folder = trial.folder.display();
@@ -103,39 +103,4 @@ async fn refused(trial: &Trial, name: &str, url: &str, words: &[&str]) -> Result
     ensure(!said.contains(SECRET), || {
         format!("{name}: the password is in: {said}")
     })
-}
-
-const CONFIG: &str = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\n\
-    default_md=sha256\npolicy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n\
-    [e]\nsubjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
-
-/// Makes a CA, and a certificate that it has signed and that has expired.
-fn certify(folder: &Path) -> Result {
-    std::fs::write(folder.join("ca.conf"), CONFIG)?;
-    std::fs::write(folder.join("index"), "")?;
-    std::fs::write(folder.join("serial"), "01\n")?;
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    for arguments in [
-        format!(
-            "req -x509 {key} -days 2 -keyout ca.key -out ca.crt -subj /CN=test \
-             -addext basicConstraints=critical,CA:TRUE"
-        ),
-        format!("req {key} -keyout old.key -out old.csr -subj /CN=old"),
-        "ca -batch -config ca.conf -cert ca.crt -keyfile ca.key -in old.csr -out old.crt -notext \
-         -startdate 20200101000000Z -enddate 20200102000000Z"
-            .to_owned(),
-    ] {
-        let output = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(folder)
-            .output()
-            .map_err(|error| format!("this row needs openssl: {error}"))?;
-        ensure(output.status.success(), || {
-            format!(
-                "openssl {arguments}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            )
-        })?;
-    }
-    Ok(())
 }

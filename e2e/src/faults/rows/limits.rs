@@ -24,7 +24,11 @@ pub(super) async fn out_of_descriptors(trial: &Trial) -> Result<Finding> {
         .arg("-c")
         .arg(format!("ulimit -S -n {ENOUGH}; exec \"$0\" \"$@\""))
         .arg(work.get_program())
-        .args(work.get_args());
+        .args(work.get_args())
+        .envs(
+            work.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
     scene.worker_by(limited)?;
     scene.feeder(&[])?;
     scene.at_work(scene.now(), 20).await?;

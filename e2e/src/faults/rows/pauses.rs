@@ -12,12 +12,17 @@ use crate::faults::ledger::Deed;
 use crate::faults::redis::Redis;
 use crate::faults::scene::{LEASE, PATIENCE, Scene, Trial};
 use crate::faults::{Bounds, Finding, Line};
-use crate::{Result, ensure, pause, until};
+use crate::{Place, Result, ensure, pause, until};
 
 /// F3: the late end of a run is refused, and changes nothing.
 pub(super) async fn beyond_lease(trial: &Trial) -> Result<Finding> {
     let redis = Redis::start(&trial.folder, "redis", &[]).await?;
-    let scene = Scene::start(trial, &redis.url(), 2).await?;
+    beyond_lease_at(trial, &redis.url().as_str().into()).await
+}
+
+/// The same anywhere.
+pub(in crate::faults) async fn beyond_lease_at(trial: &Trial, place: &Place) -> Result<Finding> {
+    let scene = Scene::start(trial, place, 2).await?;
     let pauses = 1 + trial.length.as_secs() / 10;
     for _ in 0..pauses {
         let victim = scene.workers[0].id();
@@ -59,8 +64,7 @@ async fn held_by(scene: &Scene, process: u32) -> Result<String> {
         let lines = scene.lines()?;
         let open = lines.values().find(|lines| {
             let last = lines.iter().rfind(|line| line.process == process);
-            lines[0].task.starts_with("slow-")
-                && last.is_some_and(|line| line.deed == Deed::Started)
+            lines[0].task.starts_with("slow") && last.is_some_and(|line| line.deed == Deed::Started)
         });
         Ok(open.map(|lines| lines[0].task.clone()))
     })
@@ -70,7 +74,12 @@ async fn held_by(scene: &Scene, process: u32) -> Result<String> {
 /// F4: nobody takes anything from a worker that comes back in time.
 pub(super) async fn within_lease(trial: &Trial) -> Result<Finding> {
     let redis = Redis::start(&trial.folder, "redis", &[]).await?;
-    let scene = Scene::start(trial, &redis.url(), 2).await?;
+    within_lease_at(trial, &redis.url().as_str().into()).await
+}
+
+/// The same anywhere.
+pub(in crate::faults) async fn within_lease_at(trial: &Trial, place: &Place) -> Result<Finding> {
+    let scene = Scene::start(trial, place, 2).await?;
     let start = Instant::now();
     let mut pauses = 0;
     while start.elapsed() < trial.length {

@@ -11,7 +11,7 @@ use crate::faults::proxy::{Proxy, Weather};
 use crate::faults::redis::Redis;
 use crate::faults::scene::{LEASE, PATIENCE, Scene, Trial};
 use crate::faults::{Bounds, Finding};
-use crate::{Result, ensure, pause};
+use crate::{Place, Result, ensure, pause};
 
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -22,7 +22,12 @@ const EXIT: Duration = Duration::from_millis(2_500);
 /// F9: SIGTERM, with runs that outlast the grace; then SIGKILL within the grace.
 pub(super) async fn told_to_end(trial: &Trial) -> Result<Finding> {
     let redis = Redis::start(&trial.folder, "redis", &[]).await?;
-    let mut scene = Scene::empty(trial, &redis.url());
+    told_to_end_at(trial, &redis.url().as_str().into()).await
+}
+
+/// The same anywhere.
+pub(in crate::faults) async fn told_to_end_at(trial: &Trial, place: &Place) -> Result<Finding> {
+    let mut scene = Scene::empty(trial, place);
     let tasks = scene.hold(1, 4).await?;
     scene.worker(&["--grace", "1s"])?;
     scene.feeder(&["--rate", "50"])?;

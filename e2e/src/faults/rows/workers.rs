@@ -10,7 +10,7 @@ use crate::faults::ledger::Deed;
 use crate::faults::redis::{EVERY_SECOND, Redis};
 use crate::faults::scene::{LEASE, PATIENCE, Scene, Trial};
 use crate::faults::{Bounds, Finding, Ledger};
-use crate::{Result, ensure, pause};
+use crate::{Place, Result, ensure, pause};
 
 /// How soon a task of a dead worker has to run again: the lease, two sweeps, and a second.
 const RERUN: Duration = LEASE.saturating_add(Duration::from_secs(3));
@@ -18,7 +18,12 @@ const RERUN: Duration = LEASE.saturating_add(Duration::from_secs(3));
 /// F1: kill -9, again and again.
 pub(super) async fn killed(trial: &Trial) -> Result<Finding> {
     let redis = Redis::start(&trial.folder, "redis", &EVERY_SECOND).await?;
-    let mut scene = Scene::start(trial, &redis.url(), 3).await?;
+    killed_at(trial, &redis.url().as_str().into()).await
+}
+
+/// The same anywhere.
+pub(in crate::faults) async fn killed_at(trial: &Trial, place: &Place) -> Result<Finding> {
+    let mut scene = Scene::start(trial, place, 3).await?;
     let mut random = StdRng::seed_from_u64(trial.seed);
     let (start, mut kills) = (Instant::now(), Vec::new());
     while start.elapsed() < trial.length {
@@ -68,7 +73,15 @@ pub(super) async fn killed(trial: &Trial) -> Result<Finding> {
 /// F2: the worker aborts itself; the next one finds the effect done.
 pub(super) async fn dies_after_effect(trial: &Trial) -> Result<Finding> {
     let redis = Redis::start(&trial.folder, "redis", &[]).await?;
-    let mut scene = Scene::empty(trial, &redis.url());
+    dies_after_effect_at(trial, &redis.url().as_str().into()).await
+}
+
+/// The same anywhere.
+pub(in crate::faults) async fn dies_after_effect_at(
+    trial: &Trial,
+    place: &Place,
+) -> Result<Finding> {
+    let mut scene = Scene::empty(trial, place);
     scene.worker(&["--abort-after-effect"])?;
     scene.feeder(&["--rate", "20"])?;
     let mut victim = scene.workers.remove(0);

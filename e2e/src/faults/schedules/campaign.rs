@@ -1,16 +1,12 @@
 //! The rows in their long form, and the report.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures::future::join_all;
-use tidemill::{Clock, SystemClock};
-
 use super::rows::{SCHEDULE_ROWS, ScheduleRow, schedule_row};
-use super::store::On;
-use crate::faults::Trial;
+use crate::faults::Report;
 use crate::{Result, ensure};
+use futures::future::join_all;
 
 /// Rows of the list of faults, each on all its stores at once.
 #[derive(Clone, Debug)]
@@ -34,9 +30,6 @@ struct Line {
 const HEAD: &str = "| Row | What fails | Store | Seen |\n|---|---|---|---|\n";
 /// The row that takes the whole time.
 const LONG: &str = "F49";
-/// Where the table stands in a document.
-const BEGIN: &str = "<!-- the table of `cargo xtask campaign schedules` -->\n";
-const END: &str = "<!-- end of schedules -->";
 
 impl ScheduleCampaign {
     /// Runs it, tells each row as it ends, and writes the report when all rows were asked for. An
@@ -60,7 +53,7 @@ impl ScheduleCampaign {
             }
         }
         if self.row.is_none() {
-            self.write(&table)?;
+            self.report().write(&table)?;
         }
         ensure(failed.is_empty(), || {
             format!("failed: {}", failed.join(", "))
@@ -68,9 +61,14 @@ impl ScheduleCampaign {
     }
 
     async fn try_rows(&self, rows: &[&ScheduleRow], tell: &impl Fn(&str)) -> Vec<Line> {
-        let mut lines = Vec::new();
+        let (report, mut lines) = (self.report(), Vec::new());
         for row in rows {
-            let seen = join_all(row.on.iter().map(|on| self.try_row(row, *on))).await;
+            let seen = join_all(
+                row.on
+                    .iter()
+                    .map(|on| report.attempt(async |trial| row.run(&trial, *on).await)),
+            )
+            .await;
             for (on, seen) in row.on.iter().zip(seen) {
                 let is_kept = seen.is_ok();
                 let seen = seen.unwrap_or_else(|error| format!("failed: {error}"));
@@ -86,49 +84,12 @@ impl ScheduleCampaign {
         lines
     }
 
-    async fn try_row(&self, row: &ScheduleRow, on: On) -> Result<String> {
-        let folder = tempfile::tempdir()?;
-        let trial = Trial {
+    const fn report(&self) -> Report {
+        Report {
+            name: "schedules",
+            about: "What each row promises stands in [reliability.md](../reliability.md#schedules).",
             seed: self.seed,
             length: self.length,
-            folder: folder.path().to_owned(),
-        };
-        let seen = row.run(&trial, on).await;
-        if seen.is_err() {
-            // What it left behind tells why.
-            let _kept: PathBuf = folder.keep();
         }
-        seen
-    }
-
-    fn write(&self, table: &str) -> Result {
-        let now = SystemClock.now().to_string();
-        let day = now.split('T').next().unwrap_or(&now);
-        let build = match cfg!(debug_assertions) {
-            true => "without optimization",
-            false => "optimized",
-        };
-        let about = format!(
-            "Run on {day}, seed {seed}, built {build}. Repeat it with:\n\n```console\n\
-             $ cargo xtask campaign schedules --seed {seed} --seconds {}\n```\n\n",
-            self.length.as_secs(),
-            seed = self.seed,
-        );
-        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-        let report = format!(
-            "# Campaign: schedules\n\n{about}\
-             What each row promises stands in [reliability.md](../reliability.md#schedules).\n\n{table}"
-        );
-        std::fs::write(docs.join("reports/schedules.md"), report)?;
-        let page = docs.join("reliability.md");
-        let text = std::fs::read_to_string(&page)?;
-        let (before, rest) = text
-            .split_once(BEGIN)
-            .ok_or("reliability.md has no table of schedules")?;
-        let (_, after) = rest.split_once(END).ok_or("the table has no end")?;
-        Ok(std::fs::write(
-            page,
-            format!("{before}{BEGIN}{about}{table}{END}{after}"),
-        )?)
     }
 }

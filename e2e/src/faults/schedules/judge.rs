@@ -9,7 +9,7 @@ use tidemill::{ScheduleId, Timestamp};
 use super::stage::Stage;
 use super::timetable::Timetable;
 use crate::faults::PATIENCE;
-use crate::{Event, Journal, Result, ensure, pause, until};
+use crate::{Entry, Event, Journal, Result, ensure, pause, until};
 
 /// An instant of a schedule.
 pub(super) type Instant = (ScheduleId, Timestamp);
@@ -35,9 +35,21 @@ impl Stage {
     /// When the tasks of each instant started, by the worker's journal. A task that is run again has
     /// one start here: this is about tasks.
     pub(super) fn starts(&self) -> Result<BTreeMap<Instant, Vec<Timestamp>>> {
+        self.started(|entry| entry.attempt == 1)
+    }
+
+    /// When runs of each instant started, whatever the attempt.
+    pub(super) fn runs(&self) -> Result<BTreeMap<Instant, Vec<Timestamp>>> {
+        self.started(|_| true)
+    }
+
+    fn started(
+        &self,
+        counts: impl Fn(&Entry) -> bool,
+    ) -> Result<BTreeMap<Instant, Vec<Timestamp>>> {
         let mut starts: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for entry in Journal::read(&self.journal())? {
-            if entry.event == Event::Started && entry.attempt == 1 {
+            if entry.event == Event::Started && counts(&entry) {
                 let id = entry.task.as_str();
                 let (id, at) = id.rsplit_once('.').ok_or("a foreign task")?;
                 let at = Timestamp::from_micros(at.parse()?);

@@ -2,11 +2,13 @@
 
 mod changes;
 mod daylight;
+mod herd;
 mod jumps;
 mod kills;
 mod leaders;
 mod outage;
 mod pauses;
+mod rollback;
 
 use futures::future::LocalBoxFuture;
 
@@ -56,9 +58,11 @@ rows! {
     "F45s" "producers whose clocks are two hours off" REDIS, jumps::skewed;
     "F46" "clocks put forward and back" On::ALL, daylight::changes;
     "F47" "no producer for ten minutes" On::ALL, outage::ten_minutes;
+    "F48" "5,000 schedules of `0 * * * *`" On::ALL, herd::at_the_hour;
     "F49" "three producers, 200 schedules, random kills" On::ALL, kills::at_random;
     "F50" "the leader flaps" On::ALL, leaders::flaps;
     "F51" "edits, pauses and removals at fire time" On::ALL, changes::race;
+    "F52" "the store is rolled back by ten seconds" On::ALL, rollback::ten_seconds;
 }
 
 /// The row of this name.

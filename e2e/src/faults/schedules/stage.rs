@@ -1,6 +1,6 @@
 //! Producers and a worker on one store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidemill::Timestamp;
@@ -88,6 +88,21 @@ impl Stage {
         for _ in 0..producers {
             self.producer()?;
         }
+        Ok(())
+    }
+
+    /// Kills all that `staff` started.
+    pub(super) fn clear(&mut self) -> Result {
+        self.worker
+            .take()
+            .map_or(Ok(()), |mut worker| worker.kill())?;
+        self.producers.drain(..).try_for_each(|mut one| one.kill())
+    }
+
+    /// Goes on with another file of tasks.
+    pub(super) async fn move_to(&mut self, file: &Path) -> Result {
+        self.place = Place::file(file);
+        self.store = Store::open(&self.place).await?;
         Ok(())
     }
 

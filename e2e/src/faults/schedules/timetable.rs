@@ -50,6 +50,17 @@ impl Timetable {
         Ok(table)
     }
 
+    /// So many that are due at each full hour.
+    pub(super) fn hourly(count: usize) -> Result<Self> {
+        let rows = (0..count).map(|number| {
+            let id = ScheduleId::new(format!("hourly-{number}"))?;
+            Ok((id, "cron = \"0 * * * *\"".to_owned(), 3_600))
+        });
+        Ok(Self {
+            rows: rows.collect::<Result<_>>()?,
+        })
+    }
+
     fn add(&mut self, id: &str, word: &str, seconds: i64) -> Result {
         let rule = format!("{word} = \"{seconds}s\"");
         self.rows.push((ScheduleId::new(id)?, rule, seconds));

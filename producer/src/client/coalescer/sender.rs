@@ -1,12 +1,16 @@
 //! Takes what stands in the line, a batch at a time, and hands it to the broker.
 
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tidemill_shared::{Error, ErrorKind};
+use tokio::task::yield_now;
 
-use super::{BATCH_BYTES, Coalescer, Entry};
+use super::{BATCH_BYTES, Coalescer, Entry, Ids};
 
 /// No call holds its slot for longer.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -14,9 +18,9 @@ const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// What a sender's end gives back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Slot {
-    /// A slot, and the word that it is about to take what is there.
+    /// A slot, and the word that it is the one who takes what is there.
     Starting,
-    /// A slot.
+    /// A slot; its batch is on its way.
     Taken,
     /// Nothing any more.
     Free,
@@ -40,6 +44,11 @@ impl Sender {
     pub(super) async fn run(mut self) {
         while let Some(entries) = self.take() {
             self.send(entries).await;
+            if !self.goes_on() {
+                return;
+            }
+            // Those who have just been answered may have more, which then goes along.
+            yield_now().await;
         }
     }
 
@@ -47,10 +56,6 @@ impl Sender {
     fn take(&mut self) -> Option<Vec<Entry>> {
         let coalescer = Arc::clone(&self.coalescer);
         let mut line = coalescer.lock();
-        if self.slot == Slot::Starting {
-            line.starting = false;
-            self.slot = Slot::Taken;
-        }
         let (mut tasks, mut bytes) = (0, 0);
         let fits = |entry: &&Entry| {
             tasks += entry.envelopes.len();
@@ -61,16 +66,37 @@ impl Sender {
         let count = count.max(1).min(line.entries.len());
         if count == 0 {
             line.busy -= 1;
+            line.starting = false;
             self.slot = Slot::Free;
             return None;
         }
-        let entries = line.entries.drain(..count).collect();
+        Some(line.entries.drain(..count).collect())
+    }
+
+    /// The batch is on its way: somebody else may take the next.
+    fn has_sent(&mut self) {
+        let coalescer = Arc::clone(&self.coalescer);
+        let mut line = coalescer.lock();
+        line.starting = false;
+        self.slot = Slot::Taken;
         coalescer.start_sender(line);
-        Some(entries)
+    }
+
+    /// Whether this sender takes the next batch. When another is about to, it gives its slot back.
+    fn goes_on(&mut self) -> bool {
+        let mut line = self.coalescer.lock();
+        if line.starting {
+            line.busy -= 1;
+            self.slot = Slot::Free;
+            return false;
+        }
+        line.starting = true;
+        self.slot = Slot::Starting;
+        true
     }
 
     /// Hands a batch over and passes the answers on.
-    async fn send(&self, entries: Vec<Entry>) {
+    async fn send(&mut self, entries: Vec<Entry>) {
         let count = entries.iter().map(|entry| entry.envelopes.len()).sum();
         let mut batch = Vec::with_capacity(count);
         let mut waiting = Vec::with_capacity(entries.len());
@@ -79,8 +105,22 @@ impl Sender {
             waiting.push((entry, envelopes.len()));
             batch.extend(envelopes);
         }
-        let answer = tokio::time::timeout(CALL_LIMIT, self.coalescer.broker.enqueue(batch))
-            .await
+        let coalescer = Arc::clone(&self.coalescer);
+        let broker = &coalescer.broker;
+        let call = if waiting.iter().all(|(entry, _)| entry.ids == Ids::New) {
+            broker.enqueue_new(batch)
+        } else {
+            broker.enqueue(batch)
+        };
+        let mut call = pin!(tokio::time::timeout(CALL_LIMIT, call));
+        // A store takes calls in the order in which they begin, and so batches in theirs.
+        let begun = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        self.has_sent();
+        let answer = match begun {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => call.await,
+        };
+        let answer = answer
             .unwrap_or_else(|_elapsed| {
                 Err(Error::new(
                     ErrorKind::Timeout,

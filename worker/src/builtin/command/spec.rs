@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidemill_shared::{Task, seconds_text};
+use tidemill_shared::{TRACEPARENT, TRACESTATE, Task, seconds_text};
 
 use crate::{Failure, RunContext};
 
@@ -136,13 +136,10 @@ impl Command {
         );
         // Names of other case and value are for programs that follow the OpenTelemetry proposal for
         // environment variables as carriers.
-        let header = |name| {
-            run.headers()
-                .get(name)
-                .filter(|value| !value.contains('\0'))
-        };
-        known("TRACEPARENT", header("traceparent").cloned());
-        known("TRACESTATE", header("tracestate").cloned());
+        let mut trace = run.trace_headers();
+        trace.retain(|_, value| !value.contains('\0'));
+        known("TRACEPARENT", trace.remove(TRACEPARENT));
+        known("TRACESTATE", trace.remove(TRACESTATE));
         identity
     }
 

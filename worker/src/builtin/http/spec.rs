@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidemill_shared::{Task, seconds_text};
+use tidemill_shared::{BAGGAGE, Headers, TRACEPARENT, TRACESTATE, Task, seconds_text};
 
 use crate::{Failure, RunContext};
 
@@ -16,7 +16,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// The payload of `http`: a request.
 ///
 /// Sent with it, unless `headers` say otherwise: `Idempotency-Key`, the task's idempotency token,
-/// the same for every retry; and `traceparent` and `tracestate`, when the task has them. A status of
+/// the same for every retry; and `traceparent`, `tracestate` and `baggage`, when the run has them. A status of
 /// 2xx succeeds; 429, 5xx and a request that gets no answer are retried, after `Retry-After` where
 /// 429 or 503 say so; any other status rejects the task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,22 +67,20 @@ impl HttpRequest {
     /// password and query.
     pub(super) fn shown(&self) -> String {
         match Url::parse(&self.url) {
-            Ok(url) => {
-                let host = url.host_str().unwrap_or_default();
-                let port = url
-                    .port()
-                    .map(|port| format!(":{port}"))
-                    .unwrap_or_default();
-                format!(
-                    "{} {}://{host}{port}{}",
-                    self.method,
-                    url.scheme(),
-                    url.path()
-                )
-            }
+            Ok(url) => format!("{} {}", self.method, shown(&url)),
             Err(_) => self.method.clone(),
         }
     }
+}
+
+/// A URL without user, password and query.
+pub(super) fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
 /// Puts the request together. Rejects what could never be sent.
@@ -90,6 +88,7 @@ pub(super) fn prepare(
     client: &Client,
     request: &HttpRequest,
     run: &RunContext,
+    trace: &Headers,
 ) -> Result<RequestBuilder, Failure> {
     let reject = |message: String| Failure::reject(message).with_class("payload");
     let url = Url::parse(&request.url).map_err(|e| {
@@ -111,7 +110,7 @@ pub(super) fn prepare(
     }
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|e| reject(format!("the method cannot be used: {e}")))?;
-    let headers = headers(request, run).map_err(reject)?;
+    let headers = headers(request, run, trace).map_err(reject)?;
     let mut call = client.request(method, url);
     match &request.body {
         None => {}
@@ -134,7 +133,7 @@ pub(super) fn prepare(
     Ok(call.headers(headers))
 }
 
-fn headers(request: &HttpRequest, run: &RunContext) -> Result<HeaderMap, String> {
+fn headers(request: &HttpRequest, run: &RunContext, trace: &Headers) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
         let known = HeaderName::from_bytes(name.as_bytes());
@@ -152,8 +151,8 @@ fn headers(request: &HttpRequest, run: &RunContext) -> Result<HeaderMap, String>
         }
     };
     offer("idempotency-key", run.idempotency_token());
-    for name in ["traceparent", "tracestate"] {
-        if let Some(value) = run.headers().get(name) {
+    for name in [TRACEPARENT, TRACESTATE, BAGGAGE] {
+        if let Some(value) = trace.get(name) {
             offer(name, value);
         }
     }

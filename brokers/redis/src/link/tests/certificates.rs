@@ -24,6 +24,11 @@ impl Authority {
 
     /// Signs a certificate for this host; its files are `name.crt` and `name.key`.
     pub(super) fn sign(&self, name: &str, host: &str) {
+        self.sign_for(name, host, 2);
+    }
+
+    /// The same, good for so many days; one that was good until yesterday is for -1.
+    pub(super) fn sign_for(&self, name: &str, host: &str, days: i32) {
         let folder = self.folder.path();
         openssl(
             folder,
@@ -37,7 +42,7 @@ impl Authority {
         openssl(
             folder,
             &format!(
-                "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 \
+                "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days {days} \
                  -extfile extensions -out {name}.crt"
             ),
         );

@@ -239,7 +239,11 @@ async fn connections_that_are_cut_all_the_time_leak_nothing_and_lose_no_call() {
         (done..=done + unknown).contains(&count),
         "{done}, {unknown}, {count}"
     );
-    counted(&link).await.unwrap();
+    // The last cut may be one that no call has met yet.
+    if let Err(error) = counted(&link).await {
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        counted(&link).await.unwrap();
+    }
     let clients: String = server.run(&["CLIENT", "LIST"]).unwrap();
     assert_eq!(clients.matches("name=tidemill").count(), 1, "{clients}");
 }

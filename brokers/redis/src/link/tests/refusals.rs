@@ -108,10 +108,14 @@ async fn a_server_that_takes_no_more_clients_says_so() {
     let mut limit = redis::cmd("CONFIG");
     limit.arg("SET").arg("maxclients").arg(1);
     link.command("limit", &limit).await.unwrap();
-    let error = refused(&format!("{}?timeout=300ms", server.url())).await;
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    assert!(
-        error.to_string().contains("max number of clients"),
-        "{error}"
-    );
+    // The server closes such a connection when it has said why. Whoever writes to it at that moment finds it
+    // closed, and not always the words, so that the last attempt of a call may have heard nothing.
+    for _ in 0..100 {
+        let error = refused(&format!("{}?timeout=300ms", server.url())).await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        if error.to_string().contains("max number of clients") {
+            return;
+        }
+    }
+    panic!("a hundred calls were refused without a reason");
 }

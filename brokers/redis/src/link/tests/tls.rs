@@ -10,6 +10,11 @@ use super::server::{Server, free_port};
 /// A server that speaks TLS alone.
 fn server(authority: &Authority, host: &str, clients: &str) -> Server {
     authority.sign("server", host);
+    signed(authority, clients)
+}
+
+/// A server with the certificate that this authority has signed for it.
+fn signed(authority: &Authority, clients: &str) -> Server {
     let path = |name| authority.file(name).to_string_lossy().into_owned();
     let port = free_port();
     Server::spawn(
@@ -43,6 +48,7 @@ async fn a_server_whose_authority_is_named_is_trusted() {
     assert_eq!(counted(&link).await.unwrap(), Value::Int(1));
 }
 
+/// S48.
 #[tokio::test]
 async fn another_authority_another_host_and_none_are_refused() {
     let (authority, other) = (Authority::new(), Authority::new());
@@ -62,6 +68,18 @@ async fn another_authority_another_host_and_none_are_refused() {
     assert!(error.to_string().contains("not trusted"), "{error}");
     let insecure = open(&url(&server, "insecure=true")).await.unwrap();
     assert_eq!(counted(&insecure).await.unwrap(), Value::Int(1));
+}
+
+/// S48.
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_refused() {
+    let authority = Authority::new();
+    authority.sign_for("server", "IP:127.0.0.1", -1);
+    let server = signed(&authority, "no");
+    let settings = format!("ca={}", authority.file("ca.crt").display());
+    let error = refused(&url(&server, &settings)).await;
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("not trusted"), "{error}");
 }
 
 #[tokio::test]

@@ -20,10 +20,13 @@ end
 local function is_in_place(number, id)
   local state = number and call('HGET', STATES, id)
   if not state then return false end
-  if state == number or find(state, number .. ':', 1, true) == 1 then return true end
+  if state == number or sub(state, 1, 1) == '=' or find(state, number .. ':', 1, true) == 1
+    or find(state, '!' .. number .. ':', 1, true) == 1 then
+    return true
+  end
   if sub(state, 1, 1) ~= 'p' then return false end
   local task = load(id)
-  return task and task.st == 'p' and int(task.number) == number
+  return task and is_at(task, number)
 end
 
 -- Whether somebody waits in this line. Drops what stands before.
@@ -44,10 +47,19 @@ local function has_somebody(queue, prio)
   return false
 end
 
+local function has_lines(queue)
+  local keys = {}
+  for prio = 0, 9 do
+    keys[2 * prio + 1], keys[2 * prio + 2] = line_key(queue, prio), aside_key(queue, prio)
+  end
+  return call('EXISTS', unpack(keys)) > 0
+end
+
 local function is_miscounted(queue)
   local key = queue_key(queue)
   local held, is_sound = read_counters(key)
   if not is_sound or call('HEXISTS', key, 'counted') == 0 then return true end
+  if not has_lines(queue) then return false end
   for prio = 0, 9 do
     if held[7 + prio] == 0 and has_somebody(queue, prio) then return true end
   end

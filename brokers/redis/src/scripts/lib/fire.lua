@@ -148,7 +148,12 @@ local function cancel_running(schedule)
   for _, sibling in ipairs(running) do cancel(sibling) end
 end
 
--- Decides about one task that is due. Answers how many were promoted and turned away.
+-- How many fires were late when they were promoted, by the letters of their misfire policies.
+local missed = { s = 0, o = 0, f = 0 }
+local function missed_text() return missed.s .. ' ' .. missed.o .. ' ' .. missed.f end
+
+-- Decides about one task that is due. Answers how many were promoted and turned away, and the letter of the
+-- policy by which one that was late is missed.
 local function promote_one(task)
   local verdict, reason = 'promote', nil
   if task.schedule and task.passage ~= 'o' then verdict, reason = gate(task) end
@@ -162,7 +167,7 @@ local function promote_one(task)
     return 1, 0
   elseif verdict == 's' or verdict == 'm' then
     turn_away(task, verdict, reason)
-    return 0, 1
+    return 0, 1, verdict == 'm' and task.misfire
   end
   -- Held first: what ends at once releases it again.
   alter(task, function() task.passage = 'h' end)
@@ -176,8 +181,8 @@ local function by_due(a, b)
   return a.seq < b.seq
 end
 
--- Promotes plain tasks, which stand in the order of their due times, to the ends of their lines. Answers
--- those that belong elsewhere.
+-- Promotes plain tasks and quick fires, which stand in the order of their due times, to the ends of their lines.
+-- Answers those that belong elsewhere.
 local function promote_plain(plain)
   local lines, left = {}, {}
   for n, task in ipairs(plain) do
@@ -206,7 +211,13 @@ local function promote_plain(plain)
       local text = int(number)
       number = number + 1
       places[#places + 1] = text .. ' ' .. task.id
-      states[#states + 1], states[#states + 2] = task.id, text .. ':' .. task.seq_text
+      local state = text .. ':' .. task.seq_text
+      if task.schedule then
+        call('ZREM', waiting_key(task.schedule), task.instant .. ' ' .. task.id)
+        call('ZADD', running_key(task.schedule), task.instant, task.id)
+        state = '!' .. state .. '\t' .. task.instant .. '\t' .. task.schedule
+      end
+      states[#states + 1], states[#states + 2] = task.id, state
       gone[#gone + 1] = task.id
     end
     if #places > 0 then
@@ -236,20 +247,40 @@ local function is_in_order(tasks)
   return true
 end
 
--- What is due, at most so much: plain tasks that were never touched, and the ids of others.
+-- A fire that was put ahead and passes the gate without being looked at: it is on time, and runs beside earlier
+-- ones, or there is none. `passed`: the schedules of those before it, or false where one has to be looked at.
+local function quick_fire(id, state, due, passed)
+  local seq, prio, queue, overlap, instant, schedule = match(state, '^%^(%d+)\t(%d)\t([^\t]+)\t(%a)\t(-?%d+)\t(.+)$')
+  if not seq or now - due > MISFIRE_THRESHOLD then return nil end
+  if overlap == 's' then
+    if not passed or passed[schedule] or call('EXISTS', running_key(schedule)) == 1 then return nil end
+    passed[schedule] = true
+  end
+  return { id = id, seq = tonumber(seq), seq_text = seq, prio = prio, queue = queue, due = due,
+    schedule = schedule, instant = instant }
+end
+
+-- What is due, at most so much: plain tasks and fires that were never touched, and the ids of others.
 local function due_tasks(budget)
   local found = call('ZRANGEBYSCORE', DUE, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, budget)
   local ids, plain, others = {}, {}, {}
   for at = 1, #found, 2 do ids[#ids + 1] = found[at] end
   if #ids == 0 then return plain, others end
   local states = call('HMGET', STATES, unpack(ids))
+  local passed = {}
   for n, id in ipairs(ids) do
-    local seq, prio, queue = match(states[n] or '', '^~(%d+)\t(%d)\t(.+)$')
+    local state, due = states[n] or '', tonumber(found[2 * n])
+    local seq, prio, queue = match(state, '^~(%d+)\t(%d)\t(.+)$')
     if seq then
-      plain[#plain + 1] = { id = id, seq = tonumber(seq), seq_text = seq, prio = prio, queue = queue,
-        due = tonumber(found[2 * n]) }
+      plain[#plain + 1] = { id = id, seq = tonumber(seq), seq_text = seq, prio = prio, queue = queue, due = due }
     else
-      others[#others + 1] = id
+      local fire = quick_fire(id, state, due, passed)
+      if fire then
+        plain[#plain + 1] = fire
+      else
+        others[#others + 1] = id
+        passed = false
+      end
     end
   end
   return plain, others
@@ -275,8 +306,9 @@ local function promote(budget)
     was_released = false
     for _, task in ipairs(due) do
       if not task.gone then
-        local up, away = promote_one(task)
+        local up, away, late = promote_one(task)
         promoted, skipped = promoted + up, skipped + away
+        if late then missed[late] = (missed[late] or 0) + 1 end
       end
       done = done + 1
       -- What was released may be due before the rest.

@@ -115,6 +115,41 @@ local function full(queue)
   return waiting >= tonumber(limit) and limit or nil
 end
 
+local function number_at(key, at)
+  return tonumber(match(call('LINDEX', key, at) or '', '^%d+')) or 0
+end
+
+-- Numbers grow along a line: how many of its places come before a number is found by halving.
+local function places_before(key, number)
+  local low, high = 0, call('LLEN', key)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if number_at(key, middle) < number then low = middle + 1 else high = middle end
+  end
+  return low
+end
+
+-- The number of the place of a task in its line. Few came between it and its hint.
+local MOST_BETWEEN = 10000
+local function number_of(task)
+  local key = line_key(task.queue, task.prio)
+  local start = places_before(key, task.hint)
+  for first = start, start + MOST_BETWEEN, 250 do
+    local places = call('LRANGE', key, first, first + 249)
+    for _, place in ipairs(places) do
+      local number, id = match(place, '^(%d+) (.+)$')
+      if id == task.id then return tonumber(number) end
+    end
+    if #places < 250 then break end
+  end
+  return nil
+end
+
+-- Whether a task waits at this place of its line, so that the place is no ghost.
+local function is_at(task, number)
+  return task.st == 'p' and (not task.number or int(task.number) == number)
+end
+
 local function aside_member(task)
   return format('%016d %s %s', task.seq, int(task.number), task.id)
 end
@@ -140,5 +175,5 @@ end
 -- Takes a pending task out of the line. In the LIST its ghost stays.
 local function leave_line(task)
   bump(task.queue, 'n' .. task.prio, -1)
-  call('ZREM', aside_key(task.queue, task.prio), aside_member(task))
+  if task.number then call('ZREM', aside_key(task.queue, task.prio), aside_member(task)) end
 end

@@ -29,6 +29,7 @@ local function repair_place(task)
   if call('HEXISTS', RELINING, name) == 1 then
     -- It leaves the place that it may still have, and is counted as before.
     leave_line(task)
+    give_seq(task)
     task.number = take_numbers(1)
     line_up(task)
     save(task)

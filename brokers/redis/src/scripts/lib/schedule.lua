@@ -5,11 +5,15 @@
 --                           planned (the cursor), fires
 -- {prefix}schedule-order    ZSET of ids by the number under which they were added
 -- {prefix}schedules-of:{source}  SET of ids
+-- {prefix}schedule-log      LIST of "version id" of the last changes, one for each version
 -- {prefix}retired           HASH id → the last revision of a schedule that was removed: none is used again
 -- {prefix}leaders           HASH shard, by its key → "epoch until holder"
+-- {prefix}fire-batches      HASH shard → how many batches of fires were recorded over it; a store that has fewer than
+--                           a leader was told of was set back
 local SCHEDULES, SCHEDULE_STATES = PREFIX .. 'schedules', PREFIX .. 'schedule-states'
 local SCHEDULE_ORDER, RETIRED = PREFIX .. 'schedule-order', PREFIX .. 'retired'
-local LEADERS = PREFIX .. 'leaders'
+local SCHEDULE_LOG, CHANGES_KEPT = PREFIX .. 'schedule-log', 10000
+local LEADERS, FIRE_BATCHES = PREFIX .. 'leaders', PREFIX .. 'fire-batches'
 
 local function source_key(source) return PREFIX .. 'schedules-of:' .. source end
 
@@ -24,6 +28,8 @@ local function divided_otherwise(shard)
     if division(leaders[i]) ~= division(shard) and tonumber(until_) > now then return leaders[i] end
   end
 end
+
+local function batches_of(shard) return tonumber(call('HGET', FIRE_BATCHES, shard) or 0) end
 
 local known_schedules = {}
 
@@ -42,8 +48,26 @@ local function write_schedule(id, schedule)
   call('HSET', SCHEDULE_STATES, id, cmsgpack.pack(schedule))
 end
 
-local function new_version()
-  call('HINCRBY', META, 'version', 1)
+-- The ids of the changes that this script makes, in their order.
+local definitions_changed = {}
+
+local function new_version(id) definitions_changed[#definitions_changed + 1] = id end
+
+local function version_of(entry) return tonumber(match(entry or '', '^%d+') or -1) end
+
+-- Counts the changes, and remembers the last ones. A build that keeps no log, or somebody's hand, may have made
+-- versions that it does not have; then it begins anew, so that it has each version from its first to its last.
+local function log_changes()
+  local n = #definitions_changed
+  if n == 0 then return end
+  local before = call('HINCRBY', META, 'version', n) - n
+  if version_of(call('LINDEX', SCHEDULE_LOG, -1)) ~= before then call('DEL', SCHEDULE_LOG) end
+  local entries = {}
+  for at = math.max(1, n - CHANGES_KEPT + 1), n do entries[#entries + 1] = int(before + at) .. ' ' .. definitions_changed[at] end
+  if n > #entries then call('DEL', SCHEDULE_LOG) end
+  call_with('RPUSH', SCHEDULE_LOG, entries)
+  call('LTRIM', SCHEDULE_LOG, -CHANGES_KEPT, -1)
+  definitions_changed = {}
 end
 
 local function add_schedule(id, source, definition)
@@ -55,7 +79,7 @@ local function add_schedule(id, source, definition)
   call('SADD', source_key(source), id)
   write_schedule(id, { number = number, revision = retired + 1, source = source, updated = now, planned = now,
     fires = 0 })
-  new_version()
+  new_version(id)
 end
 
 -- Makes a new revision of a schedule, whose calendar starts now.
@@ -63,7 +87,7 @@ local function revise(id, schedule)
   schedule.revision = schedule.revision + 1
   schedule.updated, schedule.planned = now, now
   write_schedule(id, schedule)
-  new_version()
+  new_version(id)
 end
 
 -- The fires that have not passed the gate and are not held by it, by due time; those whose instant is
@@ -117,7 +141,7 @@ local function remove_schedule(id)
   call('ZREM', SCHEDULE_ORDER, id)
   call('SREM', source_key(schedule.source), id)
   known_schedules[id] = nil
-  new_version()
+  new_version(id)
   return revoked
 end
 

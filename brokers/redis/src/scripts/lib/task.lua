@@ -5,10 +5,14 @@
 --                  MessagePack map of what differs from the default. A plain task, with neither key, origin nor
 --                  retention, that has done nothing yet is written shorter: "~seq TAB priority TAB queue" while it
 --                  waits for its due time; "number:seq" while it waits in its line since then, and a bare "seq"
---                  while it does from its admission; "seq group" while it runs for the first time. A fire that was put
---                  ahead is "^seq TAB priority TAB queue" until its due time.
--- {prefix}index:{queue}   ZSET of ids by seq: the tasks of the queue, but for those in "seq", which are found in
---                  their line, and those in "seq group", which are found by their lease
+--                  while it does from its admission, or "=hint" where that was without a look at its id: then its seq is
+--                  the number of its place, which is greater than the hint; "seq group" while it runs for the first time. A fire that was put
+--                  ahead is "^seq TAB priority TAB queue" until its due time; if it leaves nothing behind, and its
+--                  schedule lets it run beside earlier ones or skips it, " TAB overlap TAB instant TAB schedule" stand
+--                  behind that, and then it is "!number:seq TAB instant TAB schedule" in its line, and "!seq group TAB
+--                  instant TAB schedule" while it runs for the first time
+-- {prefix}index:{queue}   ZSET of ids by seq: the tasks of the queue, but for those in "seq" and "=hint", which are
+--                  found in their line, and those in "seq group", which are found by their lease
 -- {prefix}due      ZSET of ids by due time: scheduled and retry, but for fires that the gate holds
 -- {prefix}leases   ZSET by the end of their lease: of "#number" for a group of tasks that were leased together, and
 --                  of ids for those that have been renewed since
@@ -66,13 +70,39 @@ local function proof_of(task)
   return int(task.seq) .. ' ' .. int(task.fence) .. ' ' .. task.worker
 end
 
+-- A task of the group that it was leased in, for its first run.
+local function read_first_run(task, group)
+  local worker, started = match(call('HGET', GROUP_OWNERS, group) or '', '^(%S+) (%S+)$')
+  task.st, task.fence, task.attempt, task.group = 'a', 1, 1, group
+  -- Whoever deleted the owner of the group left no name.
+  task.worker, task.started = worker or 'unknown', tonumber(started)
+end
+
+-- A fire that was put ahead, has passed the gate, and has done nothing yet.
+local function read_quick_fire(task, state)
+  task.passage = 'o'
+  local number, own_seq = match(state, '^!(%d+):(%d+)\t')
+  if number then
+    task.st, task.seq, task.number = 'p', tonumber(own_seq), tonumber(number)
+    return
+  end
+  local seq, group = match(state, '^!(%d+) (%d+)\t')
+  task.seq = tonumber(seq) or 0
+  read_first_run(task, group or '')
+end
+
 local function read_state(task, state)
   local letter, body = sub(state, 1, 1), nil
+  if letter == '=' then
+    task.st, task.is_unindexed, task.hint = 'p', true, tonumber(sub(state, 2)) or 0
+    return
+  end
   if letter == '~' or letter == '^' then
     task.st, task.seq = 's', tonumber(match(state, '^.(%d+)'))
     task.number = task.seq
     return
   end
+  if letter == '!' then return read_quick_fire(task, state) end
   local number, own_seq = match(state, '^(%d+):(%d+)$')
   if number then
     task.st, task.seq, task.number, task.ready = 'p', tonumber(own_seq), tonumber(number), task.due
@@ -83,11 +113,7 @@ local function read_state(task, state)
     task.st, task.seq, task.is_unindexed = 'p', tonumber(seq), true
     task.number = task.seq
     if group == '' then return end
-    local worker, started = match(call('HGET', GROUP_OWNERS, group) or '', '^(%S+) (%S+)$')
-    task.st, task.fence, task.attempt, task.group = 'a', 1, 1, group
-    -- Whoever deleted the owner of the group left no name.
-    task.worker, task.started = worker or 'unknown', tonumber(started)
-    return
+    return read_first_run(task, group)
   elseif letter == 'a' then
     body = sub(state, find(state, '\n', 1, true) + 1)
   else
@@ -137,7 +163,16 @@ local function state_text(task)
   return task.st .. packed
 end
 
+-- Finds out the seq of a task that its place alone knows. One that has no place, or not where it should be, gets
+-- a new one.
+local function give_seq(task)
+  if task.seq then return end
+  task.number = number_of(task)
+  task.seq = task.number or take_numbers(1)
+end
+
 local function save(task)
+  give_seq(task)
   call('HSET', STATES, task.id, state_text(task))
   if task.is_unindexed then
     call('ZADD', index_key(task.queue), int(task.seq), task.id)
@@ -195,7 +230,7 @@ local function counter_of(task)
   return COUNTED[task.st] or 'n' .. task.prio
 end
 
--- Enters a task into every index of its state. Only the script `lease` makes a task active.
+-- Enters a task into every index of its state. Only the scripts `lease` and `adopt` make a task active.
 local function link(task)
   local st = task.st
   if is_recounting() then recount_in(task.id, task.queue, counter_of(task)) end
@@ -241,6 +276,7 @@ end
 
 -- Changes a task and everything that follows from its state.
 local function alter(task, change)
+  give_seq(task)
   unlink(task)
   local was_running = is_running(task)
   change(task)

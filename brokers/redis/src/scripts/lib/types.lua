@@ -1,11 +1,12 @@
--- A key of a type that Tidemill never gives it stops every script that needs it. Each sweep moves such keys out
+-- A key of a type that Tidemill never gives it stops every script that needs it. A sweep moves such keys out
 -- of the way, to {prefix}wrong-type:…, where whoever put them there finds them, and says so.
 local FIXED = {
   hash = { 'meta', 'tasks', 'states', 'groups', 'group-owners', 'relining', 'recount', 'schedules',
-    'schedule-states', 'retired', 'leaders', 'presence' },
+    'schedule-states', 'retired', 'leaders', 'fire-batches', 'presence' },
   zset = { 'queues', 'due', 'leases', 'expiring', 'kept-keys', 'step-ages', 'completions', 'note-ages',
     'presence-ages', 'fire-ages', 'schedule-order' },
   set = { 'recounted' },
+  list = { 'schedule-log' },
 }
 local OF_A_QUEUE = { hash = { 'queue:', 'history:', 'keys:' }, zset = { 'index:', 'dead:' }, list = { 'wake:' } }
 local OF_A_SCHEDULE = { hash = { 'fire-records:' }, zset = { 'running:', 'waiting:', 'held:', 'fires:' } }
@@ -40,11 +41,16 @@ local function next_of(key, field, command, first, after, count_)
   return found
 end
 
--- Answers the queues that this sweep looks at.
+-- The queues that this sweep looks at.
+local looked_at
+local function next_queues()
+  looked_at = looked_at or next_of(QUEUES, 'repair-queue', 'ZRANGEBYLEX', '-', '(', 20)
+  return looked_at
+end
+
 local function mend_types()
   mend_types_of(FIXED, '')
-  local queues = next_of(QUEUES, 'repair-queue', 'ZRANGEBYLEX', '-', '(', 20)
-  for _, queue in ipairs(queues) do
+  for _, queue in ipairs(next_queues()) do
     mend_types_of(OF_A_QUEUE, queue)
     for prio = 0, 9 do
       mend_type('line:' .. prio .. ':' .. queue, 'list')
@@ -53,5 +59,4 @@ local function mend_types()
   end
   local schedules = next_of(PREFIX .. 'schedule-order', 'repair-schedule', 'ZRANGEBYSCORE', '-inf', '(', 20)
   for _, schedule in ipairs(schedules) do mend_types_of(OF_A_SCHEDULE, schedule) end
-  return queues
 end

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use redis::Value;
-use tidemill_shared::ledger::{FireOutcome, FireRecord, Fires, PlannedFire, Term};
-use tidemill_shared::{Cursor, Page, Priority, QueueName, Result, ScheduleId, Timestamp};
+use tidemill_shared::ledger::{FireOutcome, FireRecord, Fires, PlannedFire, Recorded, Term};
+use tidemill_shared::schedule::Overlap;
+use tidemill_shared::{Cursor, Envelope, Page, Priority, QueueName, Result, ScheduleId, Timestamp};
 
 use crate::args::Args;
 use crate::head::{encode_record, nonsense};
@@ -18,26 +19,23 @@ use crate::store::record::state;
 
 #[async_trait]
 impl Fires for RedisStore {
-    async fn record_fires(
-        &self,
-        term: Option<&Term>,
-        fires: Vec<PlannedFire>,
-    ) -> Result<Vec<FireOutcome>> {
+    async fn record_fires(&self, term: Option<&Term>, fires: Vec<PlannedFire>) -> Result<Recorded> {
         if fires.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Recorded::nothing());
         }
         if let Some(row) = Ahead::of(term, &fires, self.inner.clock.now())
-            && let Some(outcomes) = self.record_ahead(&row, &fires).await?
+            && let Some(recorded) = self.record_ahead(&row, &fires).await?
         {
-            return Ok(outcomes);
+            return Ok(recorded);
         }
         let mut args = match term {
             Some(term) => self
                 .args()
                 .number(term.shard)
                 .number(term.epoch)
-                .with(term.holder.as_str()),
-            None => self.args().with("0").with("0").with(""),
+                .with(term.holder.as_str())
+                .number(term.batches),
+            None => self.args().with("0").with("0").with("").with("0"),
         };
         args.reserve(9 * fires.len());
         for fire in &fires {
@@ -45,7 +43,7 @@ impl Fires for RedisStore {
         }
         let script = &SCRIPTS.record_fires;
         let answer = self.change("record fires", script, args).await?;
-        outcomes(answer, fires.len())
+        recorded(answer, fires.len())
     }
 
     async fn fires(
@@ -110,14 +108,15 @@ impl RedisStore {
         &self,
         row: &Ahead<'_>,
         fires: &[PlannedFire],
-    ) -> Result<Option<Vec<FireOutcome>>> {
+    ) -> Result<Option<Recorded>> {
         let mut args = Args::at(row.now)
             .number(row.term.shard)
             .number(row.term.epoch)
             .with(row.term.holder.as_str())
+            .number(row.term.batches)
             .with(row.queue.as_str())
             .number(row.priority.level());
-        args.reserve(5 * fires.len());
+        args.reserve(6 * fires.len());
         let mut records = Vec::with_capacity(fires.len());
         for fire in fires {
             let Ok(task) = &fire.task else {
@@ -130,29 +129,46 @@ impl RedisStore {
             args.push_number(fire.revision);
             args.push_number(task.due_at.as_micros());
             args.push(task.id.as_str());
+            args.push(passing(task));
         }
         let call = self.invocation(&SCRIPTS.record_fires_ahead, &args);
-        let answers = self
-            .link()
-            .transact("record fires", records, vec![call])
+        let done = self.link().transact("record fires", records, vec![call]);
+        let done = self.noted(done.await)?;
+        let recorded = match done.of_scripts.into_iter().next() {
+            None | Some(Value::Nil) => return Ok(None),
+            Some(answer) => recorded(answer, fires.len())?,
+        };
+        let stale = done.of_commands.iter().zip(&recorded.outcomes).zip(fires);
+        let stale = stale.filter(|((kept, outcome), _)| {
+            **kept == Value::Int(0) && **outcome == FireOutcome::Enqueued
+        });
+        self.amend(stale.filter_map(|(_, fire)| fire.task.as_deref().ok()))
             .await?;
-        match answers.into_iter().next() {
-            None | Some(Value::Nil) => Ok(None),
-            Some(answer) => outcomes(answer, fires.len()).map(Some),
-        }
+        Ok(Some(recorded))
     }
 }
 
-/// What a script says of each fire.
-fn outcomes(answer: Value, fires: usize) -> Result<Vec<FireOutcome>> {
+/// How a fire may pass the gate at its due time without being looked at.
+fn passing(task: &Envelope) -> &'static str {
+    let overlap = task.origin.as_ref().map(|origin| origin.overlap);
+    match overlap {
+        Some(Overlap::Allow) if task.retention.is_zero() => "a",
+        Some(Overlap::Skip) if task.retention.is_zero() => "s",
+        _ => "-",
+    }
+}
+
+/// What a script says of the batch and of each fire.
+fn recorded(answer: Value, fires: usize) -> Result<Recorded> {
     let mut answers = Reply::list("record fires", answer)?;
+    let batches = answers.maybe_number()?;
     let mut outcomes = Vec::with_capacity(fires);
     while !answers.is_done() {
         let letter = answers.bytes()?;
         outcomes.push(outcome(&letter).ok_or_else(|| nonsense("record fires"))?);
     }
     if outcomes.len() == fires {
-        return Ok(outcomes);
+        return Ok(Recorded { outcomes, batches });
     }
     Err(nonsense("record fires"))
 }

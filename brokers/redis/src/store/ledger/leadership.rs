@@ -47,6 +47,7 @@ fn term(operation: &'static str, shard: u32, answer: redis::Value) -> Result<Opt
     Ok(Some(Term {
         shard,
         epoch,
+        batches: answer.number()?,
         until: answer.instant()?,
         holder: answer.text()?.try_into()?,
     }))

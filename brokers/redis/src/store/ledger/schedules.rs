@@ -1,7 +1,8 @@
 //! Definitions of schedules.
 
 use async_trait::async_trait;
-use tidemill_shared::ledger::{Applied, ScheduleRecord, Schedules};
+use futures::future::{OptionFuture, join};
+use tidemill_shared::ledger::{Applied, ScheduleChanges, ScheduleRecord, Schedules};
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{Cursor, Error, ErrorKind, Page, Result, ScheduleId};
 
@@ -9,6 +10,7 @@ use crate::head::nonsense;
 use crate::reply::{Reply, number};
 use crate::script_set::SCRIPTS;
 use crate::store::RedisStore;
+use crate::store::ledger::schedule_rows::{Rows, Step};
 
 /// The largest page of schedules.
 const MAX_PAGE: usize = 10_000;
@@ -62,19 +64,22 @@ impl Schedules for RedisStore {
     ) -> Result<Page<ScheduleRecord>> {
         let limit = limit.clamp(1, MAX_PAGE);
         let mut items = Vec::new();
-        let mut next = Some(cursor.map_or(0, |cursor| cursor.0));
-        while let Some(from) = next
-            && items.len() < limit
-        {
-            let step = STEP.min(limit - items.len());
-            let args = self.args().number(from).number(step);
-            let script = &SCRIPTS.list_schedules;
-            let answer = self.look("schedules", script, &args).await?;
-            let mut answer = Reply::list("schedules", answer)?;
-            next = answer.maybe_number()?;
-            while !answer.is_done() {
-                items.push(read("schedules", answer.sublist()?)?);
-            }
+        let mut rest = limit;
+        let mut coming = Some(
+            self.step(cursor.map_or(0, |cursor| cursor.0), STEP.min(rest))
+                .await?,
+        );
+        let mut next = None;
+        while let Some(step) = coming.take() {
+            next = step.next;
+            rest = rest.saturating_sub(step.size());
+            // Redis works on the next step while this one is read.
+            let ahead = next
+                .filter(|_| rest > 0)
+                .map(|from| self.step(from, STEP.min(rest)));
+            let (ahead, read) = join(OptionFuture::from(ahead), step.read()).await;
+            items.extend(read?);
+            coming = ahead.transpose()?;
         }
         Ok(Page {
             items,
@@ -93,12 +98,46 @@ impl Schedules for RedisStore {
         Ok(version.unsigned_abs())
     }
 
+    async fn schedule_changes(&self, since: u64, limit: usize) -> Result<Option<ScheduleChanges>> {
+        let args = self.args().number(since).number(limit.clamp(1, STEP));
+        let script = &SCRIPTS.changed_schedules;
+        let answer = self.look("schedule changes", script, &args).await?;
+        if answer == redis::Value::Nil {
+            return Ok(None);
+        }
+        let mut answer = Reply::list("schedule changes", answer)?;
+        let (until, more) = (answer.number()?, answer.number::<u8>()? == 1);
+        let (mut changed, mut removed) = (Vec::new(), Vec::new());
+        let (mut ids, mut rows) = (answer.sublist()?, Rows::read(&mut answer)?);
+        while !ids.is_done() {
+            let id = ids.text()?;
+            match rows.next()? {
+                Some(row) => changed.extend(row.record()),
+                None => removed.push(ScheduleId::new(id)?),
+            }
+        }
+        Ok(Some(ScheduleChanges {
+            changed,
+            removed,
+            until,
+            more,
+        }))
+    }
+
     async fn generation(&self) -> Result<u64> {
         self.born().await
     }
 }
 
 impl RedisStore {
+    async fn step(&self, from: u64, limit: usize) -> Result<Step> {
+        let args = self.args().number(from).number(limit);
+        let answer = self
+            .look("schedules", &SCRIPTS.list_schedules, &args)
+            .await?;
+        Step::read_from(answer)
+    }
+
     async fn change_schedule(
         &self,
         what: &'static str,
@@ -158,21 +197,29 @@ fn applied(mut answer: Reply) -> Result<Applied> {
 fn schedule_record(operation: &'static str, view: redis::Value) -> Result<Option<ScheduleRecord>> {
     match view {
         redis::Value::Nil => Ok(None),
-        view => read(operation, Reply::list(operation, view)?).map(Some),
+        view => {
+            let mut view = Reply::list(operation, view)?;
+            let definition = view.bytes()?;
+            read(operation, &definition, &mut view).map(Some)
+        }
     }
 }
 
-fn read(operation: &'static str, mut view: Reply) -> Result<ScheduleRecord> {
-    let definition = view.bytes()?;
+/// All fields are taken from the state, also when the definition cannot be read.
+fn read(operation: &'static str, definition: &[u8], state: &mut Reply) -> Result<ScheduleRecord> {
+    let schedule = serde_json::from_slice(definition);
+    let (revision, source) = (state.number()?, state.text()?);
+    let (paused, pause_reason) = (state.number::<u8>()? == 1, state.maybe_text()?);
+    let (updated_at, planned_until) = (state.instant()?, state.instant()?);
+    let fire_count = state.number()?;
     Ok(ScheduleRecord {
-        schedule: serde_json::from_slice(&definition)
-            .map_err(|e| nonsense(operation).with_source(e))?,
-        revision: view.number()?,
-        source: view.text()?,
-        paused: view.number::<u8>()? == 1,
-        pause_reason: view.maybe_text()?,
-        updated_at: view.instant()?,
-        planned_until: view.instant()?,
-        fire_count: view.number()?,
+        schedule: schedule.map_err(|e| nonsense(operation).with_source(e))?,
+        revision,
+        source,
+        paused,
+        pause_reason,
+        updated_at,
+        planned_until,
+        fire_count,
     })
 }

@@ -7,6 +7,7 @@ use tidemill::ledger::FireOutcome;
 
 use super::leaders::{SHORT, at_work};
 use crate::faults::schedules::clock::BentClock;
+use crate::faults::schedules::skew;
 use crate::faults::schedules::stage::Stage;
 use crate::faults::schedules::store::On;
 use crate::faults::schedules::timetable::Timetable;
@@ -112,6 +113,9 @@ pub(super) async fn skewed(trial: &Trial, on: On) -> Result<String> {
         let clock = BentClock::new(&trial.part(name)?.folder, offset)?;
         ensure(clock.offset() == offset, || "no offset".to_owned())?;
         stage.producer_on(&place, Some(&clock))?;
+        // The clock is nobody's business but the operator's, whom its producer tells.
+        let producer = stage.producers.last().ok_or("no producer")?;
+        skew::is_told_by(producer, offset).await?;
     }
     let from = stage.now();
     let mut led = 0;

@@ -1,0 +1,3 @@
+//! What can only be seen from inside.
+
+pub(crate) mod statements;
