@@ -189,6 +189,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("dead show", &["tidemill dead show ID"]),
     ("dead replays", &["tidemill dead replays"]),
+    (
+        "dead stop",
+        &["tidemill dead stop REPLAY --reason 'wrong queue'"],
+    ),
     ("dead resume", &["tidemill dead resume REPLAY"]),
     (
         "dead undo",
