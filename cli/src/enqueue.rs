@@ -1,7 +1,7 @@
 //! `tidemill enqueue`.
 
 mod delivery;
-mod payload;
+pub(crate) mod payload;
 
 use std::io::{self, Write};
 use std::time::Duration;

@@ -111,7 +111,17 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "schedule plan",
-        &["tidemill schedule plan jobs.toml --days 30"],
+        &[
+            "tidemill schedule plan jobs.toml --days 30",
+            "tidemill schedule plan jobs.toml --fires 1000 -o json",
+        ],
+    ),
+    (
+        "schedule put",
+        &[
+            "tidemill schedule put nightly --kind report.build --cron '0 3 * * *' --time-zone Europe/Madrid",
+            "tidemill schedule put ping --kind http --every 30s --payload '{\"url\":\"http://127.0.0.1:8080/healthz\"}' --set overlap=skip --dry-run",
+        ],
     ),
     (
         "schedule pause",

@@ -6,6 +6,7 @@ mod doubts;
 mod fires;
 mod list;
 mod plan;
+mod put;
 mod view;
 
 use std::path::PathBuf;
@@ -55,7 +56,12 @@ pub(crate) enum ScheduleCommand {
         /// How many days to look ahead, 1 to 366
         #[arg(long, value_name = "N", default_value_t = plan::DAYS, value_parser = clap::value_parser!(u16).range(1..=366), allow_hyphen_values = true)]
         days: u16,
+        /// How many of the fires gained and lost are shown of each schedule
+        #[arg(long, value_name = "N", default_value_t = plan::FIRES, allow_hyphen_values = true)]
+        fires: usize,
     },
+    /// Add or replace one schedule, which no file owns
+    Put(put::PutArgs),
     /// Stop a schedule from firing, and take back what it has put ahead
     Pause(OneSchedule),
     /// End a pause; the calendar goes on from now
@@ -98,7 +104,9 @@ pub(crate) struct OneSchedule {
 /// Does it.
 pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<(), Problem> {
     let missing = match command {
-        ScheduleCommand::Apply { .. } | ScheduleCommand::Plan { .. } => Missing::Create,
+        ScheduleCommand::Apply { .. } | ScheduleCommand::Plan { .. } | ScheduleCommand::Put(_) => {
+            Missing::Create
+        }
         _ => Missing::Refuse,
     };
     // A file that is wrong is told before any store is opened, and so made.
@@ -117,19 +125,21 @@ pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<
     match command {
         ScheduleCommand::List(output) => list::list(output.format, context).await?,
         ScheduleCommand::Show { id, output } => list::show(&id, output.format, context).await?,
-        ScheduleCommand::Plan { file, days } => {
-            plan::plan(&sources, days, file.output.format, context).await?;
+        ScheduleCommand::Plan { file, days, fires } => {
+            let extent = plan::Extent { days, fires };
+            plan::plan(&sources, extent, file.output.format, context).await?;
         }
         ScheduleCommand::Apply {
             file,
             dry_run: true,
             ..
-        } => plan::plan(&sources, plan::DAYS, file.output.format, context).await?,
+        } => plan::plan(&sources, plan::Extent::USUAL, file.output.format, context).await?,
         ScheduleCommand::Apply {
             file,
             dry_run: false,
             reason,
         } => apply::apply(&sources, &reason, file.output.format, context).await?,
+        ScheduleCommand::Put(args) => put::run(&args, context).await?,
         ScheduleCommand::Pause(one) => {
             let reason = one.reason.text();
             let there = Schedules::pause_schedule(context.ledger(), &one.id, reason).await?;

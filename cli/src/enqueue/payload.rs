@@ -1,4 +1,4 @@
-//! The payload of `tidemill enqueue`: from the command line, a file or standard input.
+//! A payload: from the command line, a file or standard input.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use crate::problem::Problem;
 const MAX: u64 = 64 * 1024 * 1024;
 
 /// Reads and checks it. It is kept byte for byte, so that no number is rounded.
-pub(super) fn read(argument: Option<&str>) -> Result<Payload, Problem> {
+pub(crate) fn read(argument: Option<&str>) -> Result<Payload, Problem> {
     let bytes = match argument {
         None => return Ok(Payload::default()),
         Some("-") => bounded(io::stdin().lock(), "standard input")?,

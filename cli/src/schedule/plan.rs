@@ -22,6 +22,22 @@ const PAGE: usize = 1_000;
 
 /// How many days a plan looks ahead unless it is told otherwise.
 pub(super) const DAYS: u16 = 7;
+/// How many of the fires gained and lost are shown of each schedule unless it is told otherwise.
+pub(super) const FIRES: usize = 5;
+
+/// How far a plan looks, and how much it shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub(super) days: u16,
+    pub(super) fires: usize,
+}
+
+impl Extent {
+    pub(super) const USUAL: Self = Self {
+        days: DAYS,
+        fires: FIRES,
+    };
+}
 
 /// The days that a plan looks at.
 #[derive(Clone, Copy, Debug)]
@@ -101,12 +117,13 @@ impl<'a> Case<'a> {
 
 pub(super) async fn plan(
     sources: &[ScheduleSource],
-    days: u16,
+    extent: Extent,
     format: Format,
     context: &mut Context,
 ) -> Result<(), Problem> {
     let stored = stored(context).await?;
     let from = context.clock().now();
+    let days = extent.days;
     let window = Window { from, days };
     let mut conflicts = Vec::new();
     let mut cases = Vec::new();
@@ -133,7 +150,7 @@ pub(super) async fn plan(
         .iter()
         .filter(|case| case.change == Change::None && owned(case.source));
     let unchanged = unchanged.count();
-    show::plan(&cases, unchanged, window, format, context)?;
+    show::plan(&cases, unchanged, window, extent.fires, format, context)?;
     if conflicts.is_empty() {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 mod backfill;
 mod bounds;
 mod plan;
+mod put;
 
 use serde_json::json;
 

@@ -69,6 +69,9 @@ def main():
         protocol.skip("celery enqueues one by one; its callers share one thread here")
     url = given.broker.partition("?")[0]
     app.conf.broker_url = url
+    if url.startswith("amqp://"):
+        # An enqueue is done when the broker has confirmed it, as on the other brokers.
+        app.conf.broker_transport_options = {"confirm_publish": True}
     filling = protocol.filling(given.payload)
     versions = {"celery": celery.__version__, "python": sys.version.split()[0]}
     with tempfile.TemporaryDirectory() as folder, app.producer_pool.acquire(block=True) as producer:

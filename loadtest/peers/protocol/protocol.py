@@ -13,6 +13,7 @@ RECORD = struct.Struct("<Qdd")  # number, planned, started
 def flags():
     parser = argparse.ArgumentParser()
     parser.add_argument("--broker", required=True)
+    parser.add_argument("--ledger", help="what Tidemill keeps beside RabbitMQ; no peer needs it")
     parser.add_argument("--scenario", required=True)
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--payload", type=int, default=100)

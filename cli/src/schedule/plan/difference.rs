@@ -6,28 +6,32 @@ use tidemill::schedule::Schedule;
 
 use super::{Case, Window};
 
-/// How many instants are shown of each side.
-const SHOWN: usize = 5;
 /// How many instants of one schedule are looked at, of all of them, and of each when these are used
 /// up: a plan for many fast schedules ends in seconds all the same.
 const LOOKS: usize = 1_000_000;
 const LOOKS_IN_ALL: usize = 3_000_000;
 const LEAST_LOOKS: usize = 1_000;
 
-/// What is left of the looks.
-pub(super) struct Budget(usize);
+/// What is left of the looks, and how many instants are shown of each side of a schedule.
+pub(super) struct Budget {
+    looks: usize,
+    shown: usize,
+}
 
 impl Budget {
-    pub(super) const fn new() -> Self {
-        Self(LOOKS_IN_ALL)
+    pub(super) const fn new(shown: usize) -> Self {
+        Self {
+            looks: LOOKS_IN_ALL,
+            shown,
+        }
     }
 
     fn share(&self) -> usize {
-        self.0.clamp(LEAST_LOOKS, LOOKS)
+        self.looks.clamp(LEAST_LOOKS, LOOKS)
     }
 
     const fn spend(&mut self, looks: usize) {
-        self.0 = self.0.saturating_sub(looks);
+        self.looks = self.looks.saturating_sub(looks);
     }
 }
 
@@ -57,9 +61,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, schedule: &Schedule, at: Timestamp) {
+    fn add(&mut self, schedule: &Schedule, at: Timestamp, shown: usize) {
         self.count += 1;
-        if self.first.len() < SHOWN {
+        if self.first.len() < shown {
             self.first.push(Fire::new(schedule, at));
         }
     }
@@ -95,8 +99,8 @@ impl Difference {
             let was = before.next_if_eq(&at).is_some();
             let will_be = after.next_if_eq(&at).is_some();
             match (was, will_be, case.before, &case.after) {
-                (true, false, Some(record), _) => lost.add(&record.schedule, at),
-                (false, true, _, Some(record)) => gained.add(&record.schedule, at),
+                (true, false, Some(record), _) => lost.add(&record.schedule, at, budget.shown),
+                (false, true, _, Some(record)) => gained.add(&record.schedule, at, budget.shown),
                 _ => {}
             }
             looks += 1;
@@ -139,7 +143,7 @@ mod tests {
     fn difference(old: &ScheduleRecord, new: &Value, days: u16) -> Difference {
         let from = old.updated_at;
         let case = Case::of(&old.source, Some(old), &schedule(new), from);
-        Difference::of(&case, Window { from, days }, &mut Budget::new())
+        Difference::of(&case, Window { from, days }, &mut Budget::new(5))
     }
 
     fn shown(tally: &Tally) -> Vec<(String, Option<&'static str>)> {
@@ -222,5 +226,15 @@ mod tests {
         assert_eq!(found.lost.count, 500_000);
         assert_eq!(found.until, at("2026-01-02T03:46:40Z"));
         assert_eq!(found.lost.first.len(), 5);
+    }
+
+    #[test]
+    fn as_many_fires_are_shown_as_are_asked_for() {
+        let old = record(&json!({ "every": "20m" }), "2026-01-01T00:00:00Z");
+        let new = schedule(&json!({ "every": "30m" }));
+        let from = old.updated_at;
+        let case = Case::of(&old.source, Some(&old), &new, from);
+        let found = Difference::of(&case, Window { from, days: 1 }, &mut Budget::new(1_000));
+        assert_eq!((found.gained.first.len(), found.lost.first.len()), (24, 48));
     }
 }

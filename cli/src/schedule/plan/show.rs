@@ -43,10 +43,11 @@ pub(super) fn plan(
     cases: &[Case<'_>],
     unchanged: usize,
     window: Window,
+    shown: usize,
     format: Format,
     context: &mut Context,
 ) -> Result<(), Problem> {
-    let mut budget = Budget::new();
+    let mut budget = Budget::new(shown);
     let touched = || cases.iter().filter(|case| case.change != Change::None);
     for case in touched() {
         if let Some(step) = step(case, window, &mut budget) {
@@ -122,7 +123,7 @@ fn show_step(step: &Step<'_>, window: Window, context: &mut Context) -> Result<(
             let mut line = format!("    {sign} {}", counted(tally.count, "fire"));
             line.push_str(&format!(" {}", span(until, window)));
             // The first of a new one have just been shown.
-            if step.change != "added" {
+            if step.change != "added" || tally.first.len() > step.next.len() {
                 line.push_str(&first(tally, zone));
             }
             context.out.line(&line)?;

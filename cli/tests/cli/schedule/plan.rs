@@ -47,6 +47,15 @@ fn a_plan_shows_the_difference_with_the_next_five_fires_and_changes_nothing() {
         assert_eq!(steps[0][side]["count"], 1);
         assert!(steps[0][side]["first"][0]["at"].is_string());
     }
+    let every_one = bench
+        .say("schedule plan jobs.toml --days 1 --fires 2000 -o json")
+        .json();
+    let gained = &every_one[1]["gained"];
+    assert_eq!(
+        (&every_one[1]["id"], &gained["count"]),
+        (&"new".into(), &1440.into())
+    );
+    assert_eq!(gained["first"].as_array().unwrap().len(), 1440);
     // What follows for all together.
     let busiest = &steps[2]["busiest"][0];
     assert!(busiest["before"] == 1 && busiest["after"] == 3, "{busiest}");

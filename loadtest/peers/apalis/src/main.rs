@@ -1,7 +1,7 @@
 //! apalis as a peer of the load generator; see ../README.md.
 //!
-//! Settings, from docs.rs: batches as large as the slots, at most 100 ("batch_size"); `.concurrency(n)` and
-//! `.parallelize(tokio::spawn)` as in its README; results are not kept; a backlog goes in with `push_bulk`.
+//! Settings, from docs.rs: large batches ("batch_size"); `.concurrency(n)` and `.parallelize(tokio::spawn)` as in
+//! its README; no results are kept, and no events sent.
 //! For SQLite the set-up that it brings along (write-ahead log, `synchronous = OFF`), and a worker that is
 //! woken by update hooks.
 
@@ -21,7 +21,9 @@ use watch::{Load, Watch, now};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const BULK: usize = 500;
+const FILLERS: usize = 64;
+/// What a worker takes at once from Redis: the best of 300, 1,000 and 3,000 for a drain.
+const REDIS_BATCH: usize = 3_000;
 
 async fn note(load: Load, watch: Data<Watch>) -> Result<(), BoxDynError> {
     watch.note(&load);
@@ -81,11 +83,19 @@ macro_rules! run {
                 })
             }
             "drain" => {
-                let mut storage = $storage.clone();
-                for begin in (0..flags.tasks).step_by(BULK) {
-                    let numbers = begin..(begin + BULK).min(flags.tasks);
-                    let loads = numbers.map(|n| Load::new(n, now(), flags.payload));
-                    storage.push_bulk(loads.collect()).await?;
+                let mut filling = JoinSet::new();
+                for filler in 0..FILLERS {
+                    let (mut storage, flags) = ($storage.clone(), flags.clone());
+                    filling.spawn(async move {
+                        for number in (filler..flags.tasks).step_by(FILLERS) {
+                            let load = Load::new(number, now(), flags.payload);
+                            storage.push(load).await?;
+                        }
+                        Ok::<_, Failure>(())
+                    });
+                }
+                while let Some(filled) = filling.join_next().await {
+                    filled??;
                 }
                 works!($polled, flags, watch, async {
                     watch.until_done().await;
@@ -127,7 +137,8 @@ async fn main() -> Result<(), Failure> {
         let connection = apalis_redis::connect(url).await?;
         let config = apalis_redis::Config::default()
             .queue("loadtest")
-            .batch_size(batch)
+            .batch_size(REDIS_BATCH)
+            .emit_events(false)
             .persist_results(false);
         let storage = RedisStorage::<Load>::new(connection).with_config(config);
         on_redis(&flags, storage).await?
