@@ -10,6 +10,7 @@ mod monitoring;
 mod ports;
 mod process;
 mod programs;
+mod rabbit_cluster;
 mod rabbitmq;
 mod rotel;
 mod sentinel;
@@ -20,10 +21,12 @@ mod valgrind;
 use std::path::PathBuf;
 
 use clap::Args;
+use tidemill_rabbit_node::greets;
 
 use crate::interrupts::Interrupts;
 use crate::step::Outcome;
 use cluster::Cluster;
+use rabbit_cluster::RabbitCluster;
 use rabbitmq::Rabbit;
 use sentinel::ReplicaSet;
 use servers::Servers;
@@ -71,7 +74,10 @@ impl<'a> Services<'a> {
         let server = programs.server.display().to_string();
         let mut servers = Servers::new(programs, interrupts)?;
         // What takes its time in one part goes on while the next one is started.
-        let node = servers.rabbitmq("rabbitmq", &rabbit)?;
+        let mapper = servers.port_mapper("rabbitmq", &rabbit.mapper)?;
+        let node = servers.node("rabbitmq", mapper)?;
+        servers.rabbitmq(&node, &rabbit)?;
+        let mut rabbits = RabbitCluster::start(&mut servers, &rabbit)?;
         let single = single::start(&mut servers, "single", &single::APPENDING)?;
         let mut cluster = Cluster::start(&mut servers)?;
         let mut set = ReplicaSet::start(&mut servers)?;
@@ -79,7 +85,8 @@ impl<'a> Services<'a> {
         set.watch(&mut servers)?;
         set.wait(&mut servers)?;
         cluster.wait(&mut servers)?;
-        servers.wait_until("RabbitMQ answers", |_| Ok(rabbitmq::answers(node)))?;
+        servers.wait_until("RabbitMQ answers", |_| Ok(greets(node.port)))?;
+        rabbits.wait(&mut servers)?;
         let redis = format!("redis://{}", addresses(&[single]));
         let mut variables = vec![
             ("TIDEMILL_TEST_REDIS", redis.clone()),
@@ -98,7 +105,11 @@ impl<'a> Services<'a> {
             ("TIDEMILL_TEST_REDIS_SERVER", server),
             (
                 "TIDEMILL_TEST_RABBITMQ",
-                format!("amqp://guest:guest@{}", addresses(&[node])),
+                format!("amqp://guest:guest@{}", addresses(&[node.port])),
+            ),
+            (
+                "TIDEMILL_TEST_RABBITMQ_CLUSTER",
+                format!("amqp://guest:guest@{}", addresses(&rabbits.ports())),
             ),
             (
                 "TIDEMILL_TEST_RABBITMQ_SERVER",

@@ -1,15 +1,16 @@
 //! The lines of RabbitMQ as the workers of this process see them.
 
 pub(crate) mod held;
+mod line;
 pub(crate) mod outlet;
 pub(crate) mod shortage;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::types::ShortString;
-use tidemill_shared::{Clock, QueueName, Result, Timestamp, WorkerId};
+use tidemill_shared::{Clock, QueueName, Result, WorkerId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,11 +20,9 @@ use crate::fault::within;
 use crate::link::Link;
 use crate::topology::{Band, Topology};
 use held::Table;
+pub(crate) use line::Asking;
+use line::Line;
 use outlet::{Outlet, Parcel};
-use shortage::Shortage;
-
-/// How long a worker may not ask before what was sent for it goes back.
-const LULL: Duration = Duration::from_secs(5);
 
 /// How long nothing may come to a consumer before it is looked whether something should.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -47,48 +46,6 @@ pub(crate) struct Lines {
     bands: Mutex<HashSet<ShortString>>,
     tasks: TaskTracker,
     ended: CancellationToken,
-}
-
-/// What one worker takes from one queue.
-#[derive(Default)]
-pub(crate) struct Line {
-    /// Those that were replaced and are not empty yet are among them.
-    outlets: Mutex<Vec<(Band, Arc<Outlet>)>>,
-    /// One subscription at a time.
-    setup: tokio::sync::Mutex<()>,
-    asked: Mutex<Asked>,
-    shortages: Mutex<HashMap<Band, Shortage>>,
-}
-
-/// What is asked for.
-#[derive(Default)]
-struct Asked {
-    /// How many tasks, by the calls that are under way.
-    now: usize,
-    /// When one ended last.
-    last: Option<Timestamp>,
-}
-
-/// A call that asks for tasks of a queue. Dropping it ends that.
-pub(crate) struct Asking {
-    line: Arc<Line>,
-    most: usize,
-    clock: Arc<dyn Clock>,
-}
-
-impl Asking {
-    /// What it asks of.
-    pub(crate) fn line(&self) -> Arc<Line> {
-        Arc::clone(&self.line)
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        let mut asked = lock(&self.line.asked);
-        asked.now = asked.now.saturating_sub(self.most);
-        asked.last = Some(self.clock.now());
-    }
 }
 
 /// A message and where it came in.
@@ -161,13 +118,7 @@ impl Lines {
 
     /// Says that a worker wants so many tasks of a queue.
     pub(crate) fn ask(&self, worker: &WorkerId, queue: &QueueName, most: usize) -> Asking {
-        let line = self.line(worker, queue);
-        lock(&line.asked).now += most;
-        Asking {
-            line,
-            most,
-            clock: Arc::clone(&self.clock),
-        }
+        Asking::of(self.line(worker, queue), most, Arc::clone(&self.clock))
     }
 
     /// Sees to it that RabbitMQ sends as many as are asked for: what runs and what is asked for make the
@@ -206,7 +157,7 @@ impl Lines {
 
     /// Whether anything has arrived for a worker.
     pub(crate) fn has(&self, asking: &Asking) -> bool {
-        let outlets = lock(&asking.line.outlets);
+        let outlets = asking.line().outlets();
         outlets.iter().any(|(_, outlet)| outlet.has_parcels())
     }
 
@@ -214,13 +165,13 @@ impl Lines {
     pub(crate) fn is_served(&self, asking: &Asking, queue: &QueueName) -> bool {
         let known = self.known(queue);
         let mut bands = known.iter().map(|(band, _)| *band);
-        !known.is_empty() && bands.all(|band| asking.line.is_served(band))
+        !known.is_empty() && bands.all(|band| asking.line().is_served(band))
     }
 
     /// What has arrived for a worker, up to `most`, from the highest band down.
     pub(crate) fn take(&self, asking: &Asking, most: usize) -> Vec<Arrival> {
         let mut arrivals = Vec::new();
-        let mut outlets = lock(&asking.line.outlets);
+        let mut outlets = asking.line().outlets();
         self.clear(&mut outlets, Outlet::is_flowing);
         for band in Band::ALL {
             for (_, outlet) in outlets.iter().filter(|(of, _)| *of == band) {
@@ -249,8 +200,7 @@ impl Lines {
 
     /// Whether a worker lacks room for more messages, which may pass.
     pub(crate) fn is_short(&self, asking: &Asking) -> bool {
-        let shortages = lock(&asking.line.shortages);
-        shortages.values().any(Shortage::is_there)
+        asking.line().is_short()
     }
 
     /// Fetches up to `most` that are ready now, one by one, for who does not wait. They can be taken then.
@@ -263,15 +213,15 @@ impl Lines {
     ) -> Result<()> {
         let mut left = most;
         for (band, name) in self.known(queue) {
-            let _one = asking.line.setup.lock().await;
-            let outlet = match asking.line.quiet(band) {
+            let _one = asking.line().setup.lock().await;
+            let outlet = match asking.line().quiet(band) {
                 Some(outlet) => outlet,
                 None => {
                     let live = self.link.live("lease", deadline).await?;
                     let channel = live.channel("lease").await?;
                     self.topology.declare(&channel, &name, "lease").await?;
                     let outlet = Arc::new(Outlet::quiet(channel, name));
-                    lock(&asking.line.outlets).push((band, Arc::clone(&outlet)));
+                    asking.line().outlets().push((band, Arc::clone(&outlet)));
                     outlet
                 }
             };
@@ -297,10 +247,10 @@ impl Lines {
     pub(crate) async fn look_after_silent(&self) -> Result<()> {
         let mut silent = Vec::new();
         for ((_, queue), line) in &*lock(&self.lines) {
-            if lock(&line.asked).now == 0 {
+            if !line.is_asked_for() {
                 continue;
             }
-            for (band, outlet) in &*lock(&line.outlets) {
+            for (band, outlet) in &*line.outlets() {
                 if outlet.is_silent(SILENCE) {
                     silent.push((self.topology.line(queue, *band), Arc::clone(outlet)));
                 }
@@ -340,14 +290,15 @@ impl Lines {
             let lines = lock(&self.lines);
             let idle = lines
                 .iter()
-                .filter(|((_, queue), line)| is_meant(queue) || lock(&line.asked).is_idle(now));
+                .filter(|((_, queue), line)| is_meant(queue) || line.is_idle(now));
             idle.map(|((worker, _), line)| (worker.clone(), Arc::clone(line)))
                 .collect()
         };
         let mut left = Vec::new();
         for (worker, line) in idle {
             let _one = line.setup.lock().await;
-            let outlets: Vec<_> = lock(&line.outlets)
+            let outlets: Vec<_> = line
+                .outlets()
                 .iter()
                 .map(|(_, one)| Arc::clone(one))
                 .collect();
@@ -356,77 +307,10 @@ impl Lines {
                 let parcels = outlet.take(usize::MAX).into_iter();
                 left.extend(parcels.map(|parcel| (worker.clone(), (Arc::clone(&outlet), parcel))));
             }
-            self.clear(&mut lock(&line.outlets), |_| false);
+            self.clear(&mut line.outlets(), |_| false);
         }
-        lock(&self.lines).retain(|_, line| {
-            let asked = lock(&line.asked);
-            !asked.is_idle(now) || !lock(&line.outlets).is_empty()
-        });
+        lock(&self.lines).retain(|_, line| !line.is_idle(now) || !line.outlets().is_empty());
         left
-    }
-}
-
-impl Asked {
-    fn is_idle(&self, now: Timestamp) -> bool {
-        self.now == 0 && self.last.is_none_or(|last| now >= last + LULL)
-    }
-}
-
-impl Line {
-    /// How many messages of a band may be out: what runs, and what is asked for.
-    fn wanted(&self, band: Band) -> u16 {
-        let running: usize = {
-            let outlets = lock(&self.outlets);
-            let of_band = outlets.iter().filter(|(of, _)| *of == band);
-            of_band.map(|(_, outlet)| outlet.leased()).sum()
-        };
-        let wanted = running + lock(&self.asked).now;
-        u16::try_from(wanted.max(1)).unwrap_or(u16::MAX)
-    }
-
-    /// Whether RabbitMQ sends as many as are wanted.
-    fn is_served(&self, band: Band) -> bool {
-        self.due(band).is_none()
-    }
-
-    /// How many messages may be out from now on, when that has to change.
-    fn due(&self, band: Band) -> Option<u16> {
-        let wanted = self.wanted(band);
-        let prefetch = {
-            let outlets = lock(&self.outlets);
-            let of_band = outlets.iter().filter(|(of, _)| *of == band);
-            let flowing = of_band.filter(|(_, outlet)| outlet.is_flowing());
-            flowing.map(|(_, outlet)| outlet.prefetch()).max()
-        };
-        let mut shortages = lock(&self.shortages);
-        let shortage = shortages.entry(band).or_default();
-        // What is asked for is free, whatever has ended and is not settled.
-        let asked = lock(&self.asked).now;
-        match prefetch {
-            Some(prefetch) if asked <= usize::from(prefetch) => shortage.note(wanted, prefetch),
-            Some(_) | None => {
-                *shortage = Shortage::default();
-                Some(wanted)
-            }
-        }
-    }
-
-    /// Puts a new outlet in the place of others, which are answered.
-    fn replace(&self, band: Band, outlet: Arc<Outlet>) -> Vec<Arc<Outlet>> {
-        let mut outlets = lock(&self.outlets);
-        let before = outlets
-            .iter()
-            .filter(|(of, one)| *of == band && one.prefetch() > 0);
-        let before = before.map(|(_, one)| Arc::clone(one)).collect();
-        outlets.push((band, outlet));
-        before
-    }
-
-    fn quiet(&self, band: Band) -> Option<Arc<Outlet>> {
-        let outlets = lock(&self.outlets);
-        let mut of_band = outlets.iter().filter(|(of, _)| *of == band);
-        let found = of_band.find(|(_, one)| one.prefetch() == 0 && one.is_open());
-        found.map(|(_, one)| Arc::clone(one))
     }
 }
 

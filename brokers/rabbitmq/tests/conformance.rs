@@ -14,26 +14,48 @@ mod renamed;
 
 use beside::Rabbit;
 use embedded::Embedded;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use lapin::{Connection as Amqp, ConnectionProperties};
 use redis_server::Redis;
 use renamed::Renamed;
 use tidemill_conformance::{Harness, excluded};
 
 const REDIS: Redis = Redis("TIDEMILL_TEST_REDIS");
 
+/// The variable that names three nodes which are one RabbitMQ.
+const CLUSTER: &str = "TIDEMILL_TEST_RABBITMQ_CLUSTER";
+
+const fn on<H>(at: &'static str, queues: &'static str, ledgers: H) -> Rabbit<H> {
+    Rabbit {
+        at,
+        queues,
+        ledgers,
+    }
+}
+
 mod rabbitmq_beside_sqlite {
-    tidemill_conformance::conformance!(super::Rabbit(super::Embedded, "quorum"));
+    use super::{Embedded, on, rabbit};
+
+    tidemill_conformance::conformance!(on(rabbit::NODE, "quorum", Embedded));
 }
 
 mod rabbitmq_alone {
-    use super::{ALONE_EXCEPT, REDIS, Rabbit, Renamed};
+    use super::{ALONE_EXCEPT, REDIS, Renamed, on, rabbit};
 
-    tidemill_conformance::conformance!(Renamed(Rabbit(REDIS, "quorum")), except ALONE_EXCEPT);
+    tidemill_conformance::conformance!(Renamed(on(rabbit::NODE, "quorum", REDIS)), except ALONE_EXCEPT);
 }
 
 mod rabbitmq_with_classic_queues {
-    use super::{ALONE_EXCEPT, Embedded, Rabbit, Renamed};
+    use super::{ALONE_EXCEPT, Embedded, Renamed, on, rabbit};
 
-    tidemill_conformance::conformance!(Renamed(Rabbit(Embedded, "classic")), except ALONE_EXCEPT);
+    tidemill_conformance::conformance!(Renamed(on(rabbit::NODE, "classic", Embedded)), except ALONE_EXCEPT);
+}
+
+mod rabbitmq_on_three_nodes {
+    use super::{ALONE_EXCEPT, CLUSTER, REDIS, Renamed, on};
+
+    tidemill_conformance::conformance!(Renamed(on(CLUSTER, "quorum", REDIS)), except ALONE_EXCEPT);
 }
 
 const IDS: &str = "RabbitMQ does not look ids up; the library makes none twice";
@@ -70,6 +92,25 @@ const ALONE_EXCEPT: &[(&str, &str)] = &[
 
 #[tokio::test]
 async fn rabbitmq_beside_a_ledger_leaves_nothing_out() {
-    let space = Rabbit(Embedded, "quorum").fresh().await;
+    let space = on(rabbit::NODE, "quorum", Embedded).fresh().await;
     assert_eq!(excluded(&space.connection().broker.capabilities()), []);
+}
+
+/// Or the cases on three nodes would be cases on one.
+#[tokio::test]
+async fn what_one_of_the_three_nodes_has_each_of_them_has() {
+    let (url, queue) = (rabbit::url(CLUSTER), rabbit::unique());
+    let (user, hosts) = url.rsplit_once('@').expect("the URL has a user");
+    let hosts: Vec<_> = hosts.split(',').collect();
+    assert_eq!(hosts.len(), 3, "{hosts:?}");
+    let mut options = QueueDeclareOptions::durable();
+    for host in hosts {
+        let (node, properties) = (format!("{user}@{host}"), ConnectionProperties::default());
+        let connection = Amqp::connect(&node, properties).await.expect("it is there");
+        let channel = connection.create_channel().await.expect("it has channels");
+        let declared = channel.queue_declare(queue.as_str().into(), options, FieldTable::default());
+        declared.await.expect(host);
+        // The others have to know it.
+        options = QueueDeclareOptions::default().passive();
+    }
 }

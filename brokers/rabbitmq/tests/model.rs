@@ -19,5 +19,10 @@ const FEW: u32 = 16;
 
 #[test]
 fn random_operations_are_answered_as_in_memory() {
-    model::run_some(&Rabbit(Embedded, "quorum"), &Memory, FEW);
+    let rabbit = Rabbit {
+        at: rabbit::NODE,
+        queues: "quorum",
+        ledgers: Embedded,
+    };
+    model::run_some(&rabbit, &Memory, FEW);
 }

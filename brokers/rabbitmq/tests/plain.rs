@@ -78,7 +78,7 @@ fn header(message: &Delivery, name: &str) -> Option<String> {
 
 #[tokio::test]
 async fn a_host_that_does_not_answer_is_passed_over() {
-    let url = rabbit::url().replacen("@", "@127.0.0.1:1,", 1);
+    let url = rabbit::url(rabbit::NODE).replacen("@", "@127.0.0.1:1,", 1);
     let scene = Scene::at(&url).await;
     let id = scene.enqueue(|_| {}).await;
     assert_eq!(scene.take().await.token.task, id);

@@ -1,11 +1,11 @@
 //! A RabbitMQ of the measurement's own.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tidemill_rabbit_node::{greets, mapper_arguments};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
@@ -28,37 +28,24 @@ impl Node {
     pub(super) async fn start(program: &Path, folder: &Path) -> Result<Self> {
         let (port, distribution, mapping) = (free_port()?, free_port()?, free_port()?);
         let mut mapper = Command::new("epmd");
-        mapper.args(["-address", "127.0.0.1", "-port", &mapping.to_string()]);
+        mapper.args(mapper_arguments(mapping));
         let mapper = spawn(
             &mut mapper,
             "epmd, which comes with Erlang and has to be on PATH,",
         )?;
-        let settings = format!(
-            "listeners.tcp.default = 127.0.0.1:{port}\nlog.console = true\nlog.file = false\n"
-        );
-        std::fs::write(folder.join("rabbitmq.conf"), settings)?;
-        std::fs::write(folder.join("plugins"), "[].")?;
-        let at = |name: &str| folder.join(name);
+        let variables = tidemill_rabbit_node::Node {
+            name: "loadtest".to_owned(),
+            folder: folder.to_owned(),
+            port,
+            distribution,
+            mapper: mapping,
+            cookie: format!("loadtest{port}"),
+            settings: String::new(),
+            flags: String::new(),
+        }
+        .prepare()?;
         let mut node = Command::new(program);
-        node.current_dir(folder)
-            // The cookie lies here.
-            .env("HOME", folder)
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", mapping.to_string())
-            // The node takes the place of the script that starts it, so that it is what is ended.
-            .env("RUNNING_UNDER_SYSTEMD", "true")
-            .env("RABBITMQ_CONF_ENV_FILE", at("none"))
-            .env("RABBITMQ_CONFIG_FILE", at("rabbitmq"))
-            .env("RABBITMQ_DIST_PORT", distribution.to_string())
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", at("plugins"))
-            .env("RABBITMQ_LOG_BASE", at("log"))
-            .env("RABBITMQ_MNESIA_BASE", at("data"))
-            .env("RABBITMQ_NODENAME", format!("loadtest-{port}@localhost"))
-            .env("RABBITMQ_PID_FILE", at("pid"))
-            .env(
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                format!("-setcookie loadtest{port} -kernel inet_dist_use_interface {{127,0,0,1}}"),
-            );
+        node.current_dir(folder).envs(variables);
         let name = format!("{}; name it with --rabbitmq-server: it", program.display());
         let process = spawn(&mut node, &name)?;
         let mut node = Self {
@@ -105,16 +92,4 @@ fn spawn(command: &mut Command, name: &str) -> Result<Child> {
 
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-fn greets(port: u16) -> bool {
-    let greet = || {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"AMQP\0\0\x09\x01")?;
-        let mut first = [0];
-        stream.read_exact(&mut first)?;
-        std::io::Result::Ok(first[0] == 1)
-    };
-    greet().unwrap_or(false)
 }

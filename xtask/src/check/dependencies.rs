@@ -61,15 +61,20 @@ const RULES: &[Rule] = &[
         &[],
     ),
     ("tidemill-cli", &["tidemill", "tidemill-control"], &[]),
-    ("tidemill-loadtest", &["tidemill"], &[]),
+    (
+        "tidemill-loadtest",
+        &["tidemill", "tidemill-rabbit-node"],
+        &[],
+    ),
     (
         "tidemill-hot-paths",
         &["tidemill-shared"],
         &["tidemill-memory", "tidemill-worker"],
     ),
     ("tidemill-examples", &["tidemill"], &[]),
-    ("tidemill-e2e", &["tidemill"], &[]),
-    ("xtask", &[], &[]),
+    ("tidemill-e2e", &["tidemill", "tidemill-rabbit-node"], &[]),
+    ("tidemill-rabbit-node", &[], &[]),
+    ("xtask", &["tidemill-rabbit-node"], &[]),
 ];
 
 /// Compares `cargo metadata` with the rules; a crate without a rule is a problem too.

@@ -1,14 +1,16 @@
 //! All servers of one run, in one temporary folder.
 
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tidemill_rabbit_node::{Node, mapper_arguments};
 
-use super::ports::Ports;
+use super::ports::{Ports, TO_BUS};
 use super::process::{Process, answer, end_all};
 use super::programs::Programs;
-use super::rabbitmq::{Rabbit, listens};
+use super::rabbitmq::Rabbit;
 use crate::deadline::Deadline;
 use crate::interrupts::Interrupts;
 use crate::step::Outcome;
@@ -70,21 +72,77 @@ impl<'a> Servers<'a> {
         Ok(port)
     }
 
-    /// Starts a node of RabbitMQ on a free port, under a cookie and a port mapper of its own; says which
-    /// port.
-    pub(super) fn rabbitmq(&mut self, name: &str, rabbit: &Rabbit) -> Result<u16, Vec<String>> {
-        let folder = self.folder_for(name)?;
-        let (node, mapper) = (self.ports.take()?.release(), self.ports.take()?.release());
-        let number = mapper.to_string();
-        // Started here, so that the node does not leave one behind.
-        let arguments = ["-address", "127.0.0.1", "-port", &number];
-        let process = Process::start(&format!("{name}-epmd"), &rabbit.mapper, &arguments, &folder)?;
+    /// Starts Erlang's port mapper on a free port; says which port.
+    pub(super) fn port_mapper(&mut self, name: &str, program: &Path) -> Result<u16, Vec<String>> {
+        let (name, port) = (format!("{name}-epmd"), self.ports.take()?.release());
+        let folder = self.folder_for(&name)?;
+        let arguments = mapper_arguments(port);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let process = Process::start(&name, program, &arguments, &folder)?;
         self.processes.push(process);
-        self.wait_until("the port mapper of Erlang answers", |_| Ok(listens(mapper)))?;
-        let variables = rabbit.variables(name, &folder, node, mapper)?;
-        let process = Process::start_with(name, &rabbit.server, &[], &variables, &folder)?;
+        let is_there = |_: &Self| Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+        self.wait_until("the port mapper of Erlang answers", is_there)?;
+        Ok(port)
+    }
+
+    /// A node of RabbitMQ of this name, on free ports, that does not run yet.
+    pub(super) fn node(&mut self, name: &str, mapper: u16) -> Result<Node, Vec<String>> {
+        let port = self.ports.take()?.release();
+        Ok(Node {
+            name: name.to_owned(),
+            folder: self.folder_for(name)?,
+            port,
+            distribution: port + TO_BUS,
+            mapper,
+            // Nodes that share a mapper may become a cluster.
+            cookie: format!("tidemill{mapper}"),
+            settings: "log.console.level = warning\n".to_owned(),
+            flags: String::new(),
+        })
+    }
+
+    /// Starts it.
+    pub(super) fn rabbitmq(&mut self, node: &Node, rabbit: &Rabbit) -> Outcome {
+        let failed = |error| vec![format!("{} could not be set up: {error}", node.name)];
+        let variables = node.prepare().map_err(failed)?;
+        let process =
+            Process::start_with(&node.name, &rabbit.server, &[], &variables, &node.folder)?;
         self.processes.push(process);
-        Ok(node)
+        Ok(())
+    }
+
+    /// Starts a program of Erlang that knows the names of these nodes as `Nodes` and can call them; whoever calls
+    /// owns it.
+    pub(super) fn erlang(
+        &self,
+        nodes: &[Node],
+        rabbit: &Rabbit,
+        program: &str,
+    ) -> Result<Process, Vec<String>> {
+        let first = nodes
+            .first()
+            .ok_or_else(|| vec!["there is no node".to_owned()])?;
+        let names = nodes.iter().map(|node| format!("'{}'", node.full_name()));
+        let names: Vec<String> = names.collect();
+        let program = format!("Nodes = [{}], {program}", names.join(", "));
+        let name = format!("erlang-{}@localhost", first.mapper);
+        // None of the nodes counts a hidden one.
+        let mut arguments = vec!["-noshell", "-hidden", "-sname", &name];
+        arguments.extend(["-setcookie", &first.cookie]);
+        arguments.extend(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
+        arguments.extend(["-eval", &program]);
+        let variables = [
+            ("HOME", self.folder.path().display().to_string()),
+            ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
+            ("ERL_EPMD_PORT", first.mapper.to_string()),
+        ];
+        Process::start_with(
+            "erlang",
+            &rabbit.erl,
+            &arguments,
+            &variables,
+            self.folder.path(),
+        )
     }
 
     /// Starts redis-cli for a job that takes longer; whoever calls owns it.

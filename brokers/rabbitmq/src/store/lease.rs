@@ -196,7 +196,8 @@ impl RabbitStore {
     /// Sees to it that RabbitMQ sends. That goes on when the call is given up: a consumer of which nobody knows
     /// would be sent what others wait for.
     async fn subscribe(&self, asking: &Asking, queue: &QueueName, until: Instant) -> Result<()> {
-        let (inner, line, queue) = (Arc::clone(&self.inner), asking.line(), queue.clone());
+        let (inner, queue) = (Arc::clone(&self.inner), queue.clone());
+        let line = Arc::clone(asking.line());
         let subscribed = self.inner.tasks.spawn(async move {
             let lines = &inner.lines;
             lines.open(&line, &queue, until).await

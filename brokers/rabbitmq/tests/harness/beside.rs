@@ -9,14 +9,20 @@ use tidemill_shared::{Connection, ManualClock, TaskId};
 
 use crate::rabbit::{open_at, unique, url};
 
-/// Puts RabbitMQ, with queues of this type, in front of the stores of another harness, which are its ledgers.
-pub(crate) struct Rabbit<H>(pub(crate) H, pub(crate) &'static str);
+/// Puts RabbitMQ in front of the stores of another harness, which are its ledgers.
+pub(crate) struct Rabbit<H> {
+    /// The variable that names it.
+    pub(crate) at: &'static str,
+    /// The type of its queues.
+    pub(crate) queues: &'static str,
+    pub(crate) ledgers: H,
+}
 
 #[async_trait]
 impl<H: Harness> Harness for Rabbit<H> {
     async fn fresh(&self) -> Box<dyn Fixture> {
-        let ledger = self.0.fresh().await;
-        let (url, namespace) = (format!("{}?queue_type={}", url(), self.1), unique());
+        let ledger = self.ledgers.fresh().await;
+        let (url, namespace) = (self.url(), unique());
         let store = open_at(&url, &namespace, ledger.connection()).await;
         Box::new(Space {
             url,
@@ -24,6 +30,12 @@ impl<H: Harness> Harness for Rabbit<H> {
             namespace,
             store,
         })
+    }
+}
+
+impl<H> Rabbit<H> {
+    fn url(&self) -> String {
+        format!("{}?queue_type={}", url(self.at), self.queues)
     }
 }
 

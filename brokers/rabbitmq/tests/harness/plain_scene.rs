@@ -40,7 +40,7 @@ fn queue() -> QueueName {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        Self::at(&rabbit::url()).await
+        Self::at(&rabbit::url(rabbit::NODE)).await
     }
 
     pub(crate) async fn at(url: &str) -> Self {
@@ -258,7 +258,9 @@ impl Scene {
 
     async fn raw(&self) -> (Amqp, Channel) {
         let properties = ConnectionProperties::default();
-        let connection = Amqp::connect(&rabbit::url(), properties).await.unwrap();
+        let connection = Amqp::connect(&rabbit::url(rabbit::NODE), properties)
+            .await
+            .unwrap();
         let channel = connection.create_channel().await.unwrap();
         (connection, channel)
     }

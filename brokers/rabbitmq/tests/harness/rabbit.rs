@@ -1,4 +1,4 @@
-//! Namespaces of the RabbitMQ of the tests. `cargo xtask test` starts the node and names it.
+//! Namespaces of the RabbitMQ of the tests. `cargo xtask test` starts the nodes and names them.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,14 +15,17 @@ pub(crate) fn unique() -> String {
     format!("t{}-{nanos}-{count}", process::id())
 }
 
-/// The node of the tests.
+/// The variable that names the one node by itself.
+pub(crate) const NODE: &str = "TIDEMILL_TEST_RABBITMQ";
+
+/// The nodes that a variable names.
 #[expect(
     clippy::disallowed_methods,
     reason = "the servers of the tests are named by the environment"
 )]
-pub(crate) fn url() -> String {
-    let url = std::env::var("TIDEMILL_TEST_RABBITMQ");
-    url.expect("the variable names a node; run the tests by `cargo xtask test`")
+pub(crate) fn url(variable: &str) -> String {
+    let url = std::env::var(variable);
+    url.expect("the variable names RabbitMQ; run the tests by `cargo xtask test`")
 }
 
 pub(crate) async fn open_at(url: &str, namespace: &str, ledger: Connection) -> RabbitStore {

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemill_rabbit_node::introduce;
+
 use super::node::{House, Node};
 use crate::{Result, ensure, until};
 
@@ -36,18 +38,8 @@ impl Cluster {
                 "-kernel net_ticktime 8",
             )?);
         }
-        let mut settings = "cluster_partition_handling = pause_minority\n\
-            cluster_formation.peer_discovery_backend = classic_config\n"
-            .to_owned();
-        for (number, node) in nodes.iter().enumerate() {
-            settings.push_str(&format!(
-                "cluster_formation.classic_config.nodes.{} = {}\n",
-                number + 1,
-                node.node()
-            ));
-        }
+        introduce(&mut nodes.iter_mut().map(Node::of).collect::<Vec<_>>());
         for node in &mut nodes {
-            node.set(&settings);
             node.launch()?;
         }
         for node in &mut nodes {

@@ -1,15 +1,13 @@
 //! A node of RabbitMQ that may be killed.
 
-use std::fs::{self, Permissions};
-use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use tidemill_rabbit_node::{self as rabbit, greets, mapper_arguments};
 
 use super::console::Console;
 use crate::faults::free_port;
@@ -30,12 +28,8 @@ pub struct House {
 /// A node on free ports of the loopback, in a folder of its own. Dropping it kills it.
 #[derive(Debug)]
 pub struct Node {
-    name: String,
-    port: u16,
+    of: rabbit::Node,
     house: Arc<House>,
-    folder: PathBuf,
-    settings: String,
-    flags: String,
     process: Option<Process>,
     starts: u32,
 }
@@ -43,10 +37,7 @@ pub struct Node {
 /// Where the server is. The program itself: what Debian puts on PATH becomes another user.
 fn server() -> PathBuf {
     let named = std::env::var_os("TIDEMILL_TEST_RABBITMQ_SERVER");
-    named.map_or_else(
-        || "/usr/lib/rabbitmq/bin/rabbitmq-server".into(),
-        PathBuf::from,
-    )
+    named.map_or_else(|| rabbit::SERVER.into(), PathBuf::from)
 }
 
 impl House {
@@ -54,7 +45,7 @@ impl House {
     pub async fn open(folder: &Path) -> Result<Arc<Self>> {
         let port = free_port()?;
         let mut command = Command::new("epmd");
-        command.args(["-address", "127.0.0.1", "-port", &port.to_string()]);
+        command.args(mapper_arguments(port));
         let mapper = Process::spawn("epmd", &mut command, folder)?;
         until("the port mapper of Erlang", START, async || {
             Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())
@@ -80,26 +71,28 @@ impl Node {
         flags: &str,
     ) -> Result<Self> {
         let home = folder.join(name);
-        fs::create_dir_all(&home)?;
-        let cookie = home.join(".erlang.cookie");
-        fs::write(&cookie, &house.cookie)?;
-        fs::set_permissions(&cookie, Permissions::from_mode(0o400))?;
-        fs::write(home.join("plugins"), "[].")?;
+        std::fs::create_dir_all(&home)?;
+        let port = free_port()?;
         Ok(Self {
-            name: name.to_owned(),
-            port: free_port()?,
+            of: rabbit::Node {
+                name: name.to_owned(),
+                folder: home,
+                port,
+                distribution: port + 10_000,
+                mapper: house.port,
+                cookie: house.cookie.clone(),
+                settings: settings.to_owned(),
+                flags: flags.to_owned(),
+            },
             house: Arc::clone(house),
-            folder: home,
-            settings: settings.to_owned(),
-            flags: flags.to_owned(),
             process: None,
             starts: 0,
         })
     }
 
-    /// Adds lines to its settings, for the next start.
-    pub fn set(&mut self, settings: &str) {
-        self.settings.push_str(settings);
+    /// What tells it apart.
+    pub(super) const fn of(&mut self) -> &mut rabbit::Node {
+        &mut self.of
     }
 
     /// Starts it, and waits until it answers.
@@ -110,24 +103,18 @@ impl Node {
 
     /// Starts it, and does not wait.
     pub fn launch(&mut self) -> Result {
-        let settings = format!(
-            "listeners.tcp.default = 127.0.0.1:{}\nlog.console = true\n\
-             log.console.level = info\nlog.file = false\n{}",
-            self.port, self.settings
-        );
-        fs::write(self.folder.join("rabbitmq.conf"), settings)?;
         let mut command = Command::new(server());
-        self.tell(&mut command);
+        command.envs(self.of.prepare()?);
         self.starts += 1;
-        let name = format!("{}-{}", self.name, self.starts);
-        let logs = self.folder.parent().unwrap_or(&self.folder);
+        let (name, folder) = (format!("{}-{}", self.of.name, self.starts), &self.of.folder);
+        let logs = folder.parent().unwrap_or(folder);
         self.process = Some(Process::spawn(&name, &mut command, logs)?);
         Ok(())
     }
 
     /// Waits until it answers the greeting of AMQP, which it does once it has started.
     pub async fn ready(&mut self) -> Result {
-        let (name, port) = (self.name.clone(), self.port);
+        let (name, port) = (self.of.name.clone(), self.of.port);
         until(&format!("{name} to answer"), START, async || {
             if !self.process_mut()?.is_running()? {
                 let said = self.process_mut()?.output()? + &self.process_mut()?.errors()?;
@@ -140,55 +127,31 @@ impl Node {
 
     /// Waits until it takes no connection of clients any more.
     pub(super) async fn silent(&self) -> Result {
-        let port = self.port;
-        until(&format!("{} to be silent", self.name), START, async || {
-            Ok((!greets(port)).then_some(()))
-        })
+        let port = self.of.port;
+        until(
+            &format!("{} to be silent", self.of.name),
+            START,
+            async || Ok((!greets(port)).then_some(())),
+        )
         .await
-    }
-
-    /// What it is told by its environment, and whoever speaks with it by its own tools.
-    fn tell(&self, command: &mut Command) {
-        let at = |name: &str| self.folder.join(name);
-        command
-            .env("HOME", &self.folder)
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", self.house.port.to_string())
-            // The node takes the place of the script that starts it, so that it is what is killed.
-            .env("RUNNING_UNDER_SYSTEMD", "true")
-            .env("RABBITMQ_CONF_ENV_FILE", at("none"))
-            .env("RABBITMQ_CONFIG_FILE", at("rabbitmq"))
-            .env("RABBITMQ_DIST_PORT", (self.port + 10_000).to_string())
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", at("plugins"))
-            .env("RABBITMQ_LOG_BASE", at("log"))
-            .env("RABBITMQ_MNESIA_BASE", at("data"))
-            .env("RABBITMQ_NODENAME", self.node())
-            .env("RABBITMQ_PID_FILE", at("pid"))
-            .env(
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                format!(
-                    "-kernel inet_dist_use_interface {{127,0,0,1}} {}",
-                    self.flags
-                ),
-            );
     }
 
     /// Its name in Erlang.
     #[must_use]
     pub fn node(&self) -> String {
-        format!("{}-{}@localhost", self.name, self.port)
+        self.of.full_name()
     }
 
     /// Its port for AMQP.
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self.port
+        self.of.port
     }
 
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("amqp://127.0.0.1:{}", self.port)
+        format!("amqp://127.0.0.1:{}", self.of.port)
     }
 
     fn process_mut(&mut self) -> Result<&mut Process> {
@@ -226,16 +189,4 @@ impl Node {
         );
         self.eval(&question).await
     }
-}
-
-fn greets(port: u16) -> bool {
-    let greet = || {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"AMQP\0\0\x09\x01")?;
-        let mut first = [0];
-        stream.read_exact(&mut first)?;
-        std::io::Result::Ok(first[0] == 1)
-    };
-    greet().unwrap_or(false)
 }
