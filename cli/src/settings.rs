@@ -6,6 +6,8 @@ mod places;
 mod schedules;
 mod trial;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use tidemill::Namespace;
@@ -157,15 +159,24 @@ fn read_token(path: &Path, settings: Option<&Path>) -> Result<String, Problem> {
 }
 
 /// Reads a text file of settings.
+/// The most that a file may hold: some 300,000 schedules.
+const MAX_FILE: u64 = 64 << 20;
+
 fn read_text(path: &Path) -> Result<String, Problem> {
     let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|e| {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    read.map_err(|e| {
         Problem::usage(format!("{shown} cannot be read"))
             .because(e)
             .hint(
                 "check the path that --config or TIDEMILL_CONFIG, `schedules` or the command names",
             )
     })?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Problem::usage(format!("{shown} is over {MAX_FILE} bytes"))
+            .hint("divide it, and name the parts under `schedules`"));
+    }
     String::from_utf8(bytes).map_err(|e| {
         Problem::usage(format!("{shown} is not UTF-8"))
             .because(format!(

@@ -66,10 +66,12 @@ pub(crate) fn read_sources(path: &Path) -> Result<Vec<ScheduleSource>, Problem> 
         })?;
         let form = file::parse(&text, &other)?;
         if !form.schedules.is_empty() {
-            return Err(
-                Problem::usage(format!("{} names further files", other.display()))
-                    .hint(format!("name them in {} instead", path.display())),
-            );
+            let hint = match other.canonicalize().ok() == path.canonicalize().ok() {
+                true => "it is named in itself; its own schedules count without that".to_owned(),
+                false => format!("name them in {} instead", path.display()),
+            };
+            let problem = Problem::usage(format!("{} names further files", other.display()));
+            return Err(problem.hint(hint));
         }
         sources.push(source(&text, &other, version, form)?);
     }

@@ -233,6 +233,13 @@ fn files_that_a_configuration_names_are_read_relative_to_it() {
     bench
         .say("schedule apply conf/tidemill.toml")
         .refused(2, "gone.toml cannot be read");
+    bench.file("conf/tidemill.toml", "schedules = [\"tidemill.toml\"]\n");
+    bench
+        .say("schedule apply conf/tidemill.toml")
+        .refused(2, "it is named in itself");
+    bench
+        .say("schedule apply /dev/zero")
+        .refused(2, "/dev/zero is over 67108864 bytes");
 }
 
 #[test]
