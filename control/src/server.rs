@@ -2,6 +2,7 @@
 //!
 //! HTTP/2 is left to a proxy in front, with TLS: what is not spoken here cannot be attacked here.
 
+mod framing;
 mod seats;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use crate::route::Route;
 use crate::routes::ROUTES;
 use crate::settings::{Authentication, Settings};
 use crate::state::{Answered, App};
+use framing::Framed;
 use seats::{Seat, Seats};
 
 /// How long the head of a request may take, and an idle connection stay.
@@ -306,7 +308,7 @@ async fn serve(
         .header_read_timeout(HEAD)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Framed::new(stream, MAX_HEAD)), service);
     tokio::pin!(connection);
     let served = tokio::select! {
         served = &mut connection => served,

@@ -22,17 +22,27 @@ async fn say(stage: &Stage, text: &str) -> String {
 #[tokio::test]
 async fn what_a_proxy_might_read_otherwise_is_refused_and_closed() {
     let stage = Stage::new().await;
-    // Of both framings the chunks count, and nothing else that comes on the connection.
-    let both = "POST /api/v1/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-    let answer = say(&stage, both).await;
-    assert!(answer.contains("connection: close"), "{answer:?}");
-    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer:?}");
+    let smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let post = "POST /api/v1/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\n";
+    let both = [
+        format!("{post}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{smuggled}"),
+        format!("{post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n{smuggled}"),
+        format!("{post}X: a\nTransfer-Encoding: chunked\r\n\r\n{smuggled}"),
+    ];
+    for text in both {
+        let answer = say(&stage, &text).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{text:?}: {answer:?}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer:?}");
+    }
     let cases = [
         "POST /api/v1/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Folded: a\r\n b\r\nConnection: close\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost : 127.0.0.1\r\nConnection: close\r\n\r\n",
         "GET /healthz\r\n\r\n",
+        "GET /healthz HTTP/1.1\nHost: 127.0.0.1\n\n",
+        "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: b\nX-C: d\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: b\rX-C: d\r\n\r\n",
         "\0\0\0\r\n\r\n",
     ];
     for case in cases {
