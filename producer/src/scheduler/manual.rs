@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemill_shared::ledger::{FireOutcome, PlannedFire, ScheduleRecord};
-use tidemill_shared::schedule::Misfire;
+use tidemill_shared::schedule::{CLOCK_CHANGE, Misfire};
 use tidemill_shared::{Connection, Error, ErrorKind, Result, ScheduleId, TaskId, Timestamp};
 
 use super::{patiently, record_fires};
@@ -31,7 +31,11 @@ pub async fn run_now(connection: &Connection, id: &ScheduleId) -> Result<TaskId>
         let now = connection.clock.now();
         // Two calls within a microsecond, or a call at an instant of the calendar, are two fires.
         let scheduled_at = now + Duration::from_micros(attempt.into());
-        let fire = by_hand(&record, scheduled_at, now)?;
+        let mut fire = by_hand(&record, scheduled_at, now)?;
+        if let Ok(envelope) = &mut fire.task {
+            // The instant is none of the calendar's, so that no change of the clock has moved it.
+            envelope.headers.remove(CLOCK_CHANGE);
+        }
         let task = record.schedule.task_id(scheduled_at)?;
         let cron = |_| record.schedule.recurrence.cron();
         match record_fires(connection, None, vec![fire], cron)

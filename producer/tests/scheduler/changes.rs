@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tidemill_producer::{SchedulerEvent, run_now};
 use tidemill_shared::ledger::{Applied, FireOutcome};
-use tidemill_shared::schedule::Schedule;
+use tidemill_shared::schedule::{CLOCK_CHANGE, Schedule};
 use tidemill_shared::{ErrorKind, ScheduleId, State};
 
 use super::scene::{Scene, Told, at, due, schedule, seconds};
@@ -222,6 +222,18 @@ async fn a_paused_schedule_can_be_run_by_hand_and_stays_paused() {
     assert_eq!(leases[0].token.task, task);
     let record = ledger.schedule(&id("beat")).await.unwrap().unwrap();
     assert!(record.paused);
+}
+
+/// The instant is the hand's: no change of the clock has moved it.
+#[tokio::test]
+async fn a_run_by_hand_tells_of_no_change_of_the_clock() {
+    let scene = Scene::new().await;
+    let nightly = json!({ "cron": "30 2 * * *", "time_zone": "America/New_York" });
+    scene.put(&schedule("nightly", nightly)).await;
+    run_now(&scene.connection, &id("nightly")).await.unwrap();
+    let leases = scene.lease(10).await;
+    assert_eq!(leases.len(), 1);
+    assert!(!leases[0].envelope.headers.contains_key(CLOCK_CHANGE));
 }
 
 #[tokio::test]
