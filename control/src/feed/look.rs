@@ -47,6 +47,41 @@ struct Count {
     runs: u64,
 }
 
+impl Count {
+    /// What the counters of a queue have gained.
+    fn gained(before: Option<&QueueStats>, now: Option<&QueueStats>) -> Self {
+        let more = |of: fn(&QueueStats) -> u64| {
+            let of = |stats: Option<&QueueStats>| stats.map_or(0, of);
+            of(now).saturating_sub(of(before))
+        };
+        Self {
+            enqueued: more(|stats| stats.enqueued_total),
+            runs: more(|stats| stats.succeeded_total + stats.failed_total),
+        }
+    }
+
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            enqueued: self.enqueued.saturating_add(other.enqueued),
+            runs: self.runs.saturating_add(other.runs),
+        }
+    }
+
+    const fn minus(self, other: Self) -> Self {
+        Self {
+            enqueued: self.enqueued.saturating_sub(other.enqueued),
+            runs: self.runs.saturating_sub(other.runs),
+        }
+    }
+
+    fn at_most(self, other: Self) -> Self {
+        Self {
+            enqueued: self.enqueued.min(other.enqueued),
+            runs: self.runs.min(other.runs),
+        }
+    }
+}
+
 /// The version of all schedules, and of each its revision and whether it is paused.
 type Definitions = (u64, HashMap<ScheduleId, (u64, bool)>);
 
@@ -54,6 +89,8 @@ type Definitions = (u64, HashMap<ScheduleId, (u64, bool)>);
 #[derive(Debug, Default)]
 pub(super) struct Looker {
     queues: Option<HashMap<QueueName, QueueStats>>,
+    /// What the look before may have seen that its counters did not know yet: it happened between the two.
+    ahead: HashMap<QueueName, Count>,
     tasks: HashMap<TaskId, Known>,
     schedules: Option<Definitions>,
 }
@@ -96,18 +133,19 @@ impl Looker {
     }
 
     async fn tasks_and_queues(&mut self, connection: &Connection, feed: &Feed) -> Result<()> {
-        let stats = connection.broker.stats(&[]).await?;
-        let stats: HashMap<_, _> = stats
-            .into_iter()
-            .map(|one| (one.queue.clone(), one))
-            .collect();
+        let stats = by_queue(connection.broker.stats(&[]).await?);
         let is_first = self.queues.is_none();
         if self.queues.as_ref() == Some(&stats) {
             return Ok(());
         }
         let mut counts: HashMap<QueueName, Count> = HashMap::new();
-        if let Some(inspect) = connection.broker.inspect() {
-            let found = self.found(inspect, is_first).await?;
+        let found = match connection.broker.inspect() {
+            Some(inspect) => Some(self.found(inspect, is_first).await?),
+            None => None,
+        };
+        // Tasks come and go while they are looked at.
+        let after = by_queue(connection.broker.stats(&[]).await?);
+        if let Some(found) = found {
             let mut tasks = HashMap::with_capacity(found.len());
             for task in &found {
                 let id = task.envelope.id.clone();
@@ -132,18 +170,38 @@ impl Looker {
             self.tasks = tasks;
         }
         let before = self.queues.replace(stats);
-        if let (Some(before), Some(now)) = (before, &self.queues) {
-            for (name, stats) in now {
-                let old = before.get(name);
-                if old == Some(stats) {
-                    continue;
-                }
-                feed.push("queue", Some(name), stats);
-                let seen = counts.get(name).copied().unwrap_or_default();
-                if let Some(skipped) = skipped(old, stats, seen) {
-                    let data = json!({ "queue": name, "enqueued": skipped.enqueued, "runs": skipped.runs });
-                    feed.push("skipped", Some(name), &data);
-                }
+        let ahead = std::mem::take(&mut self.ahead);
+        let Some(now) = &self.queues else {
+            return Ok(());
+        };
+        for name in after.keys() {
+            let old = before.as_ref().and_then(|before| before.get(name));
+            let stats = now.get(name);
+            let meanwhile = Count::gained(stats, after.get(name));
+            let seen = counts.get(name).copied().unwrap_or_default();
+            let seen = seen.plus(ahead.get(name).copied().unwrap_or_default());
+            let gained = Count::gained(old, stats);
+            let carried = match &before {
+                Some(_) => seen.minus(gained).at_most(meanwhile),
+                // What there was before the first look was not counted.
+                None => meanwhile,
+            };
+            if carried != Count::default() {
+                self.ahead.insert(name.clone(), carried);
+            }
+            let (Some(_), Some(stats)) = (&before, stats) else {
+                continue;
+            };
+            if old == Some(stats) {
+                continue;
+            }
+            feed.push("queue", Some(name), stats);
+            // What the counters say has happened, and no look has seen: at least so much.
+            let skipped = gained.minus(seen);
+            if skipped != Count::default() {
+                let data =
+                    json!({ "queue": name, "enqueued": skipped.enqueued, "runs": skipped.runs });
+                feed.push("skipped", Some(name), &data);
             }
         }
         Ok(())
@@ -237,22 +295,16 @@ impl Looker {
     }
 }
 
-/// What the counters say has happened, and no look has seen: at least so much.
-fn skipped(before: Option<&QueueStats>, now: &QueueStats, seen: Count) -> Option<Count> {
-    let more = |of: fn(&QueueStats) -> u64| of(now).saturating_sub(before.map_or(0, of));
-    let ended = |stats: &QueueStats| stats.succeeded_total + stats.failed_total;
-    let skipped = Count {
-        enqueued: more(|stats| stats.enqueued_total).saturating_sub(seen.enqueued),
-        runs: more(ended).saturating_sub(seen.runs),
-    };
-    (skipped != Count::default()).then_some(skipped)
+fn by_queue(stats: Vec<QueueStats>) -> HashMap<QueueName, QueueStats> {
+    let named = stats.into_iter().map(|one| (one.queue.clone(), one));
+    named.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use tidemill_shared::{QueueName, QueueStats};
 
-    use super::{Count, skipped};
+    use super::Count;
 
     #[test]
     fn what_counters_say_and_nobody_saw_is_skipped() {
@@ -260,11 +312,13 @@ mod tests {
         now.enqueued_total = 10;
         now.succeeded_total = 4;
         now.failed_total = 2;
-        let seen = |enqueued, runs| Count { enqueued, runs };
-        assert_eq!(skipped(None, &now, seen(10, 6)), None);
-        assert_eq!(skipped(None, &now, seen(12, 9)), None);
-        assert_eq!(skipped(None, &now, seen(7, 6)), Some(seen(3, 0)));
-        assert_eq!(skipped(Some(&now), &now, seen(0, 0)), None);
-        assert_eq!(skipped(None, &now, seen(10, 1)), Some(seen(0, 5)));
+        let count = |enqueued, runs| Count { enqueued, runs };
+        let gained = Count::gained(None, Some(&now));
+        assert_eq!(gained, count(10, 6));
+        assert_eq!(gained.minus(count(12, 9)), count(0, 0));
+        assert_eq!(gained.minus(count(7, 6)), count(3, 0));
+        assert_eq!(gained.minus(count(10, 1)), count(0, 5));
+        assert_eq!(Count::gained(Some(&now), Some(&now)), count(0, 0));
+        assert_eq!(Count::gained(Some(&now), None), count(0, 0));
     }
 }
