@@ -1,5 +1,6 @@
 //! Who changed what, and why: a line of the log for every change, and a note where it can be kept.
 
+use serde_json::Value;
 use tidemill::TaskId;
 use tidemill::ledger::{LogLine, LogStream, Logs};
 use tidemill_control::{AuditRecord, Auditor};
@@ -41,15 +42,30 @@ pub(crate) async fn note(
     action: &str,
     reason: &ReasonArgs,
 ) -> Result<(), Problem> {
-    let Some(text) = reason.text().filter(|_| context.remote.is_none()) else {
+    match reason.text() {
+        Some(_) => note_change(context, task, attempt, action, reason).await,
+        None => Ok(()),
+    }
+}
+
+/// Leaves in the log of a task who has changed it, and why where somebody said. Through an API the service does.
+pub(crate) async fn note_change(
+    context: &Context,
+    task: &TaskId,
+    attempt: u32,
+    action: &str,
+    reason: &ReasonArgs,
+) -> Result<(), Problem> {
+    if context.remote.is_some() {
         return Ok(());
-    };
+    }
+    let why = reason.text().map(|text| format!(": {text}"));
     let actor = clean::line(&context.settings.actor);
     let line = LogLine {
         at: context.clock().now(),
         attempt,
         stream: LogStream::System,
-        text: format!("{action} by {actor}: {text}"),
+        text: format!("{action} by {actor}{}", why.unwrap_or_default()),
     };
     let lines = vec![line];
     Ok(Logs::append_log(context.ledger(), task, lines).await?)
@@ -58,6 +74,17 @@ pub(crate) async fn note(
 /// Writes the audit line of a change, and keeps it for 90 days with those of the HTTP API. Through an API the
 /// reason goes with the change itself, and the service keeps its own record.
 pub(crate) async fn keep(context: &Context, action: &str, subject: &str, reason: &ReasonArgs) {
+    keep_with(context, action, subject, None, reason).await;
+}
+
+/// The same with what the subject does not say, such as the filter of a replay.
+pub(crate) async fn keep_with(
+    context: &Context,
+    action: &str,
+    subject: &str,
+    details: Option<Value>,
+    reason: &ReasonArgs,
+) {
     log(context, action, subject, reason);
     if context.remote.is_some() {
         return;
@@ -67,6 +94,7 @@ pub(crate) async fn keep(context: &Context, action: &str, subject: &str, reason:
         actor: context.settings.actor.clone(),
         action: action.to_owned(),
         subject: subject.to_owned(),
+        details,
         reason: reason.text().map(str::to_owned),
         from: Some("cli".into()),
         outcome: "done".into(),

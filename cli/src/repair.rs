@@ -33,10 +33,10 @@ enum Strategy {
   tidemill repair --failed-after 2026-06-01T00:00:00Z
   tidemill repair --failed-after 2h --kind email.welcome --strategy auto --reason 'relay is back'")]
 pub(crate) struct RepairArgs {
-    /// Failed at or after this instant, or at most this long ago (2h)
+    /// Failed at or after this instant or date (midnight in UTC), or at most this long ago (2h)
     #[arg(long, value_name = "TS", value_parser = When::read, allow_hyphen_values = true)]
     failed_after: When,
-    /// Failed before this instant, or longer ago than this [default: now]
+    /// Failed before this instant or date, or longer ago than this [default: now]
     #[arg(long, value_name = "TS", value_parser = When::read, allow_hyphen_values = true)]
     failed_before: Option<When>,
     /// Of this kind
@@ -190,7 +190,7 @@ async fn repair(
             report.refused += 1;
             return Ok(());
         }
-        audit::note(context, id, task.attempt, "repaired", &args.reason).await?;
+        audit::note_change(context, id, task.attempt, "repaired", &args.reason).await?;
         if let Some(rate) = args.rate {
             let until = context.clock().now() + std::time::Duration::from_secs(1) / rate;
             context.clock().sleep_until(until).await;

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::Args;
 use tidemill::{
-    BuryReason, Change, Key, Kind, QueueName, ScheduleId, State, TaskFilter, TaskId, TaskRecord,
-    TaskView,
+    BuryReason, Change, ErrorPattern, Key, Kind, QueueName, ScheduleId, State, TaskFilter, TaskId,
+    TaskRecord, TaskView,
 };
 
 use crate::audit::{self, ReasonArgs};
@@ -37,7 +37,7 @@ pub(crate) struct FilterArgs {
     /// Of this schedule
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) schedule: Option<ScheduleId>,
-    /// Enqueued at or after this instant, or at most this long ago (15m)
+    /// Enqueued at or after this instant or date (midnight in UTC), or at most this long ago (15m)
     #[arg(long, value_name = "TS", value_parser = When::read, allow_hyphen_values = true)]
     pub(crate) since: Option<When>,
     /// Enqueued before this instant, or longer ago than this
@@ -49,9 +49,9 @@ pub(crate) struct FilterArgs {
     /// Ended before this instant, or longer ago than this
     #[arg(long, value_name = "TS", value_parser = When::read, allow_hyphen_values = true)]
     pub(crate) ended_until: Option<When>,
-    /// Whose last failure contains this text
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) error: Option<String>,
+    /// Whose last failure, as it is shown, matches this regular expression; case does not count
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) error: Option<ErrorPattern>,
 }
 
 impl FilterArgs {

@@ -9,7 +9,7 @@ mod why;
 use clap::{Args, Subcommand};
 use tidemill::{Change, Replay, State, TaskId, Timestamp};
 
-pub(crate) use change::{ChangeIds, change_ids};
+pub(crate) use change::{ChangeIds, change_ids, queue_full};
 pub(crate) use describe::{describe, facts};
 pub(crate) use list::{PageArgs, failed};
 

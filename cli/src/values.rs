@@ -34,15 +34,15 @@ pub(crate) enum When {
 }
 
 impl When {
-    /// Reads RFC 3339, or a duration that counts back from now.
+    /// Reads RFC 3339, a date, whose midnight in UTC is meant, or a duration that counts back from now.
     pub(crate) fn read(text: &str) -> Result<Self> {
         if let Ok(ago) = parse_duration(text) {
             return Ok(Self::Ago(ago));
         }
-        text.parse().map(Self::At).map_err(|_: Error| {
+        Timestamp::read(text).map(Self::At).map_err(|_| {
             Error::invalid(
                 "instant",
-                "expected RFC 3339 with a zone, such as 2026-03-29T01:30:00Z, or how long ago, such as 15m",
+                "expected RFC 3339 with a zone, such as 2026-03-29T01:30:00Z, a date, such as 2026-03-29 (midnight in UTC), or how long ago, such as 15m",
             )
         })
     }

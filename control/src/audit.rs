@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tidemill_shared::ledger::{Book, Note, NoteOrder, Notes, Precondition};
 use tidemill_shared::{Connection, NoteName, Result, TaskId, Timestamp};
 
@@ -20,6 +21,9 @@ pub struct AuditRecord {
     pub action: String,
     /// To what.
     pub subject: String,
+    /// With what, where the subject does not say it: of a replay its filter, its edit and so on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
     /// Why, if anybody said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -51,6 +55,7 @@ impl Auditor {
             target: "tidemill::audit",
             action = record.action,
             subject = record.subject,
+            details = record.details.as_ref().map(ToString::to_string),
             actor = record.actor,
             reason = record.reason,
             from = record.from,

@@ -85,7 +85,9 @@ impl BulkChange {
         let to = match inspect.change(id, &self.change).await {
             Ok(Changed::Done { to, .. }) => to,
             Ok(Changed::NotFound) => return Ok(Outcome::Gone),
-            Ok(Changed::Refused(_) | Changed::KeyTaken) => return Ok(Outcome::Refused),
+            Ok(Changed::Refused(_) | Changed::KeyTaken | Changed::QueueFull { .. }) => {
+                return Ok(Outcome::Refused);
+            }
             // Such as an edit that does not fit this payload.
             Err(error) if error.kind() == ErrorKind::Invalid => return Ok(Outcome::Refused),
             Err(error) => return Err(error),

@@ -118,10 +118,11 @@ impl Call {
         if let Ok(ago) = tidemill_shared::parse_duration(text) {
             return Ok(Some(self.now() - ago));
         }
-        let wrong = "expected RFC 3339 with a zone, or how long ago, such as 15m";
-        let at = text.parse();
+        let wrong =
+            "expected RFC 3339 with a zone, a date (midnight in UTC), or how long ago, such as 15m";
+        let at = Timestamp::read(text);
         at.map(Some)
-            .map_err(|_: tidemill_shared::Error| Problem::invalid(format!("{name}: {wrong}")))
+            .map_err(|_| Problem::invalid(format!("{name}: {wrong}")))
     }
 
     /// The body, as strictly as [`check_json`] reads it. A field that is not known is refused.
@@ -233,6 +234,28 @@ impl<T> PageView<T> {
     }
 }
 
+impl<T> PageView<T> {
+    /// A page of all that there is, in the order of their places, behind the place that is the cursor.
+    pub(crate) fn of_all<P: Ord + ToString>(
+        items: Vec<T>,
+        place: impl Fn(&T) -> P,
+        after: Option<&P>,
+        limit: usize,
+    ) -> Self {
+        let mut placed: Vec<_> = items.into_iter().map(|one| (place(&one), one)).collect();
+        placed.retain(|(place, _)| after.is_none_or(|after| place > after));
+        placed.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let more = placed.len() > limit;
+        placed.truncate(limit);
+        let last = placed.last().filter(|_| more);
+        Self {
+            next_cursor: last.map(|(place, _)| place.to_string()),
+            items: placed.into_iter().map(|(_, one)| one).collect(),
+            partial: false,
+        }
+    }
+}
+
 /// The same, read by whoever asked.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Items<T> {
@@ -253,6 +276,8 @@ pub(crate) struct Reply {
     pub(crate) body: ReplyBody,
     /// What was changed, where the path does not say it.
     pub(crate) subject: Option<String>,
+    /// With what, for the audit record.
+    pub(crate) details: Option<serde_json::Value>,
 }
 
 /// The body of a reply.
@@ -274,6 +299,7 @@ impl Reply {
             headers,
             body: ReplyBody::Whole(bytes),
             subject: None,
+            details: None,
         }
     }
 
@@ -287,12 +313,19 @@ impl Reply {
             headers: HeaderMap::new(),
             body: ReplyBody::Whole(Vec::new()),
             subject: None,
+            details: None,
         }
     }
 
     #[must_use]
     pub(crate) fn about(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn with_details(mut self, details: serde_json::Value) -> Self {
+        self.details = Some(details);
         self
     }
 
@@ -312,7 +345,23 @@ impl Reply {
 mod tests {
     use tidemill_shared::Cursor;
 
-    use super::{read_cursor, show_cursor};
+    use super::{PageView, read_cursor, show_cursor};
+
+    #[test]
+    fn pages_of_all_hold_everything_once() {
+        let all = vec![4, 1, 3, 5, 2];
+        for limit in 1..7 {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let page = PageView::of_all(all.clone(), |one| *one, after.as_ref(), limit);
+                assert!(page.items.len() <= limit);
+                seen.extend(page.items);
+                let Some(next) = page.next_cursor else { break };
+                after = Some(next.parse().unwrap());
+            }
+            assert_eq!(seen, [1, 2, 3, 4, 5], "{limit}");
+        }
+    }
 
     #[test]
     fn a_cursor_reads_back_and_a_tampered_one_is_refused() {

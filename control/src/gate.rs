@@ -251,6 +251,7 @@ impl Trace {
                 actor: call.principal.name.clone(),
                 action: call.route.name.to_owned(),
                 subject: subject.join("/"),
+                details: None,
                 reason: match call.route.trail {
                     Trail::Ledger => call.reason().or_else(reason_of_body),
                     Trail::None | Trail::Log => None,
@@ -268,6 +269,7 @@ impl Trace {
                 if let Some(subject) = &reply.subject {
                     self.record.subject.clone_from(subject);
                 }
+                self.record.details.clone_from(&reply.details);
             }
             Err(problem) => {
                 let status = problem.status().as_u16();

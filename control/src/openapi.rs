@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::problem::{self, STATUSES};
 use crate::route::{Gives, Need, Param, Route, Takes};
 use crate::routes::ROUTES;
 use crate::schemas::{self, reference};
@@ -103,9 +104,24 @@ fn responses(route: &Route) -> Value {
     if route.name == "get_schedule" {
         all.insert("304".into(), json!({ "description": "it has not changed" }));
     }
-    let problem = content("application/problem+json", &reference("Problem"));
-    all.insert("default".into(), problem);
+    for status in route.refusals() {
+        all.insert(status.to_string(), problem(status));
+    }
     Value::Object(all)
+}
+
+/// A refusal: the body, with the types that it may have.
+fn problem(status: u16) -> Value {
+    let known = STATUSES.iter().find(|(known, ..)| *known == status);
+    let (what, slugs) = known.map_or(("", &[][..]), |(_, what, slugs)| (*what, *slugs));
+    let types: Vec<_> = slugs.iter().map(|slug| problem::name(slug)).collect();
+    let schema = json!({
+        "allOf": [reference("Problem")],
+        "properties": { "status": { "const": status }, "type": { "enum": types } },
+    });
+    let mut response = content("application/problem+json", &schema);
+    response["description"] = what.into();
+    response
 }
 
 fn content(media: &str, schema: &Value) -> Value {

@@ -6,6 +6,54 @@ use tidemill_shared::{Error, ErrorKind};
 
 use crate::call::Reply;
 
+/// Every status of a problem: what it means, and the last words of the types that it may have.
+pub(crate) const STATUSES: [(u16, &str, &[&str]); 16] = [
+    (400, "the request is wrong", &["invalid"]),
+    (401, "a valid token is missing", &["unauthorized"]),
+    (
+        403,
+        "the caller may not do that, or this service is read-only",
+        &["forbidden"],
+    ),
+    (
+        404,
+        "it is not there, or not for this caller to see",
+        &["not_found"],
+    ),
+    (408, "the body did not come in time", &["slow"]),
+    (
+        409,
+        "it is not as the request expects",
+        &["conflict", "key_taken"],
+    ),
+    (412, "it has changed since it was read", &["precondition"]),
+    (413, "the body is too large", &["too_large"]),
+    (415, "the body is not JSON", &["media_type"]),
+    (421, "the host is none of this service", &["host"]),
+    (
+        422,
+        "another request had this Idempotency-Key",
+        &["key_reused"],
+    ),
+    (
+        428,
+        "the count of what is removed has to be confirmed",
+        &["confirm"],
+    ),
+    (
+        429,
+        "a limit refuses it for now",
+        &["rate", "refused", "queue_full"],
+    ),
+    (500, "a fault of Tidemill", &["internal"]),
+    (501, "this broker does not do that", &["unsupported"]),
+    (
+        503,
+        "the store cannot be reached, or all are busy",
+        &["unavailable", "streams"],
+    ),
+];
+
 /// Why a request was not served. Its body has `type`, `title`, `status` and `detail`, and whatever
 /// else helps.
 #[derive(Debug)]
@@ -72,6 +120,18 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", title, detail)
     }
 
+    /// A task cannot come back to its queue, which takes in no more.
+    pub(crate) fn queue_full(limit: u64) -> Self {
+        let detail = match limit {
+            0 => "its queue takes nothing in while it is drained".to_owned(),
+            _ => format!("its queue is full: {limit} tasks wait there, which is its limit"),
+        };
+        let (status, title) = (StatusCode::TOO_MANY_REQUESTS, "Its queue takes no more");
+        Self::new(status, "queue_full", title, detail)
+            .with("limit", limit)
+            .header(header::RETRY_AFTER, "1")
+    }
+
     pub(crate) fn unavailable(retry_after: u32) -> Self {
         let detail = "the store cannot be reached or is busy; try again";
         let title = "Not available";
@@ -112,7 +172,7 @@ impl Problem {
 
     pub(crate) fn into_reply(self) -> Reply {
         let mut body = json!({
-            "type": format!("urn:tidemill:problem:{}", self.slug),
+            "type": name(self.slug),
             "title": self.title,
             "status": self.status.as_u16(),
             "detail": self.detail,
@@ -128,6 +188,11 @@ impl Problem {
         }
         reply
     }
+}
+
+/// The type of a problem.
+pub(crate) fn name(slug: &str) -> String {
+    format!("urn:tidemill:problem:{slug}")
 }
 
 impl From<Error> for Problem {

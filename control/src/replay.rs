@@ -6,6 +6,7 @@
 //! which leaves alone whatever is no longer the letter that was meant.
 
 mod hold;
+mod letter;
 mod order;
 mod run;
 mod undo;
@@ -22,6 +23,7 @@ pub use crate::api::filter::Choice;
 pub use order::{How, ReplayBatch, ReplayOrder, ReplayPlan, ReplayProgress, ReplayStatus};
 pub use undo::UndoOutcome;
 
+use letter::Letter;
 use order::KEPT;
 
 /// How long after a failure of the store a replay goes on.
@@ -33,8 +35,8 @@ pub struct Replays {
     connection: Connection,
 }
 
-/// A part of a replay: which letters, and the attempt after which each was buried.
-type Part = Vec<(TaskId, u32)>;
+/// A part of a replay.
+type Part = Vec<Letter>;
 
 impl Replays {
     /// Those of this store.
@@ -185,23 +187,29 @@ impl Replays {
         }
     }
 
-    /// Goes on with every replay that was cut off.
+    /// Goes on with every replay that was cut off, each by itself: one that waits holds up no other.
     pub async fn resume_all(&self, stop: &CancellationToken) {
-        let batches = match self.list(100).await {
-            Ok(batches) => batches,
-            Err(error) => {
-                tracing::warn!(%error, "replays that were cut off cannot be looked for");
-                return;
+        let batches = loop {
+            match self.list(100).await {
+                Ok(batches) => break batches,
+                Err(error) => {
+                    tracing::warn!(%error, "replays that were cut off cannot be looked for yet");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = stop.cancelled() => return,
             }
         };
-        for batch in batches {
-            if batch.status != ReplayStatus::Running || stop.is_cancelled() {
-                continue;
-            }
+        let cut_off = batches
+            .into_iter()
+            .filter(|batch| batch.status == ReplayStatus::Running);
+        let resumed = cut_off.map(|batch| async move {
             if let Some(batch) = self.see_through(&batch.id, stop).await {
                 tracing::info!(replay = %batch.id, "a replay was resumed");
             }
-        }
+        });
+        futures::future::join_all(resumed).await;
     }
 }
 

@@ -116,6 +116,8 @@ pub struct Route {
     pub takes: Takes,
     /// What it answers.
     pub gives: Gives,
+    /// With which statuses it refuses, beside those that follow from the rest.
+    pub refuses: &'static [u16],
     /// The largest body, in bytes, when it is not the usual one.
     pub max_body: Option<usize>,
     pub(crate) run: Handler,
@@ -126,6 +128,28 @@ impl Route {
     #[must_use]
     pub fn is_change(&self) -> bool {
         self.trail != Trail::None
+    }
+
+    /// Every status with which a request may be refused, in order.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<u16> {
+        // Framing and parameters, a body that is none, a host that is none of ours, and what may happen within.
+        let mut all = vec![400, 408, 413, 415, 421, 500, 503];
+        if let Need::Permission(..) = self.need {
+            // Its name may hide what is not for the caller to see.
+            all.extend([401, 403, 404, 429, 501]);
+        }
+        if self.is_change() {
+            // The body may say what does not fit, and an idempotency key may be held.
+            all.extend([409, 422]);
+        }
+        if self.query.iter().any(|param| param.name == "confirm") {
+            all.push(428);
+        }
+        all.extend(self.refuses);
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// The names of the parameters of its path.

@@ -14,7 +14,7 @@ const NAME: &str = r##"{"$ref":"#/components/schemas/Name"}"##;
 const TEXT: &str = r#"{"type":"string"}"#;
 const FLAG: &str = r#"{"type":"boolean"}"#;
 const COUNT: &str = r#"{"type":"integer","minimum":0}"#;
-const WHEN: &str = r#"{"type":"string","description":"RFC 3339, or how long ago, such as 15m"}"#;
+const WHEN: &str = r#"{"type":"string","description":"RFC 3339, a date (midnight in UTC), or how long ago, such as 15m"}"#;
 
 const fn param(name: &'static str, schema: &'static str, what: &'static str) -> Param {
     Param { name, schema, what }
@@ -56,7 +56,11 @@ const TASK_FILTER: &[Param] = &[
     param("until", WHEN, "enqueued before"),
     param("ended_since", WHEN, "ended at or after"),
     param("ended_until", WHEN, "ended before"),
-    param("error", TEXT, "whose last failure contains this text"),
+    param(
+        "error",
+        TEXT,
+        "whose last failure, as it is shown, matches this regular expression; case does not count",
+    ),
     param("buried_for", TEXT, "buried for this reason"),
 ];
 
@@ -75,6 +79,7 @@ macro_rules! route {
                 query: &[],
                 takes: Takes::Nothing,
                 gives: $gives,
+                refuses: &[],
                 max_body: None,
                 run: |call| Box::pin($handler(call)),
             }
@@ -125,7 +130,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/dead" "list_dead" "Dead letters, newest enqueued first.", may(Tasks, Read), dead::list, json("Tasks"),
         query: TASK_FILTER),
     route!(GET "/api/v1/dead/{id}" "get_dead" "One dead letter with its failures.", may(Tasks, Read), dead::get, json("Task"),
-        query: &[FULL]),
+        query: &[FULL], refuses: &[409]),
     route!(POST "/api/v1/dead/{id}/replay" "replay_dead" "Puts a dead letter back in line.", may(Tasks, Change), dead::replay, json("Status"),
         trail: Trail::Ledger, takes: Takes::Optional("ReplayOne")),
     route!(POST "/api/v1/dead/purge" "purge_dead" "Removes dead letters for good, once their count is confirmed.", may(Tasks, Own), dead::purge, json("Purged"),
@@ -142,7 +147,8 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/replays/{id}/undo" "undo_replay" "Makes dead letters again of those that have not run since.", may(Tasks, Change), replays::undo, json("Undone"),
         trail: Trail::Ledger),
     // Queues.
-    route!(GET "/api/v1/queues" "list_queues" "Queues with what they hold and have done.", may(Queues, Read), queues::list, json("Queues")),
+    route!(GET "/api/v1/queues" "list_queues" "Queues with what they hold and have done.", may(Queues, Read), queues::list, json("Queues"),
+        query: PAGE),
     route!(GET "/api/v1/queues/{name}" "get_queue" "One queue.", may(Queues, Read), queues::get, json("Queue")),
     route!(GET "/api/v1/queues/{name}/history" "queue_history" "What a queue did in each minute, for 24 hours.", may(Queues, Read), queues::history, json("Minutes"),
         query: &[param("since", WHEN, "from this instant; an hour ago unless given")]),
@@ -165,13 +171,13 @@ pub static ROUTES: &[Route] = &[
         trail: Trail::Ledger, takes: Takes::Json("ScheduleSet"), max_body: Some(16 << 20)),
     route!(GET "/api/v1/schedules/{id}" "get_schedule" "One schedule.", may(Schedules, Read), schedules::get, json("Schedule")),
     route!(PUT "/api/v1/schedules/{id}" "put_schedule" "Adds or replaces a schedule; If-Match holds it to the version that was read.", may(Schedules, Change), schedules::put, json("Schedule"),
-        trail: Trail::Ledger, takes: Takes::Json("ScheduleForm")),
+        trail: Trail::Ledger, takes: Takes::Json("ScheduleForm"), refuses: &[412]),
     route!(DELETE "/api/v1/schedules/{id}" "delete_schedule" "Removes a schedule, and takes back what was put ahead.", may(Schedules, Own), schedules::delete, Gives::Nothing,
-        trail: Trail::Ledger),
+        trail: Trail::Ledger, refuses: &[412]),
     route!(POST "/api/v1/schedules/{id}/pause" "pause_schedule" "Holds the calendar back.", may(Schedules, Change), schedules::pause, json("Schedule"),
-        trail: Trail::Ledger, takes: Takes::Optional("Reason")),
+        trail: Trail::Ledger, takes: Takes::Optional("Reason"), refuses: &[412]),
     route!(POST "/api/v1/schedules/{id}/resume" "resume_schedule" "Lets the calendar go on from now.", may(Schedules, Change), schedules::resume, json("Schedule"),
-        trail: Trail::Ledger, takes: Takes::Optional("Reason")),
+        trail: Trail::Ledger, takes: Takes::Optional("Reason"), refuses: &[412]),
     route!(POST "/api/v1/schedules/{id}/trigger" "trigger_schedule" "Fires a schedule now; its calendar goes on as if nothing had been.", may(Schedules, Change), schedules::trigger, Gives::Json(202, "Triggered"),
         trail: Trail::Ledger, takes: Takes::Optional("Reason")),
     route!(POST "/api/v1/schedules/{id}/backfill" "backfill_schedule" "Enqueues the fires of a past range that are not on record.", may(Schedules, Change), schedules::backfill, json("Backfilled"),
@@ -179,13 +185,17 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/schedules/{id}/fires" "list_fires" "What became of each instant, newest first.", may(Schedules, Read), schedules::fires, json("Fires"),
         query: &[LIMIT, CURSOR, param("ahead", FLAG, "also those whose instant is still to come")]),
     // Processes.
-    route!(GET "/api/v1/workers" "list_workers" "The workers that are alive.", may(Processes, Read), processes::workers, json("Processes")),
-    route!(GET "/api/v1/producers" "list_producers" "The producers that are alive.", may(Processes, Read), processes::producers, json("Processes")),
-    route!(GET "/api/v1/leader" "list_leaders" "The producers that lead.", may(Processes, Read), processes::leader, json("Processes")),
+    route!(GET "/api/v1/workers" "list_workers" "The workers that are alive.", may(Processes, Read), processes::workers, json("Processes"),
+        query: PAGE),
+    route!(GET "/api/v1/producers" "list_producers" "The producers that are alive.", may(Processes, Read), processes::producers, json("Processes"),
+        query: PAGE),
+    route!(GET "/api/v1/leader" "list_leaders" "The producers that lead.", may(Processes, Read), processes::leader, json("Processes"),
+        query: PAGE),
     route!(POST "/api/v1/reload" "reload" "Reads the schedule files again.", may(Processes, Own), processes::reload, json("Status"),
         trail: Trail::Ledger),
     // Access.
-    route!(GET "/api/v1/tokens" "list_tokens" "Tokens, without their secrets.", may(Access, Read), access::tokens, json("Tokens")),
+    route!(GET "/api/v1/tokens" "list_tokens" "Tokens, without their secrets.", may(Access, Read), access::tokens, json("Tokens"),
+        query: PAGE),
     route!(POST "/api/v1/tokens" "issue_token" "Makes a token; its text is shown this once.", may(Access, Own), access::issue, Gives::Json(201, "Issued"),
         trail: Trail::Ledger, takes: Takes::Json("TokenForm")),
     route!(DELETE "/api/v1/tokens/{name}" "revoke_token" "Ends a token.", may(Access, Own), access::revoke, Gives::Nothing,

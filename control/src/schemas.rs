@@ -99,7 +99,7 @@ pub(crate) fn all() -> Value {
         })),
         "ReplayAnswer": { "oneOf": [reference("Replay"), reference("ReplayPlan")] },
         "Replays": page("Replay"),
-        "Undone": open_object(&["taken_back", "left"]),
+        "Undone": open_object(&["taken_back", "left", "already"]),
         "Purge": object(&[], json!({
             "filter": reference("Choice"), "all": { "type": "boolean" }, "reason": text(),
         })),
@@ -259,7 +259,7 @@ fn choice() -> Value {
             "schedule": reference("Name"),
             "since": reference("Instant"), "until": reference("Instant"),
             "ended_since": reference("Instant"), "ended_until": reference("Instant"),
-            "error": text(), "buried_for": text(),
+            "error": { "type": "string", "maxLength": 1_000, "description": "a regular expression of the last failure; case does not count" }, "buried_for": text(),
             "min_failures": { "type": "integer", "minimum": 0 },
         }),
     )

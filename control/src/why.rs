@@ -1,13 +1,18 @@
 //! Why a task is where it is, from what is on record.
 
+mod past;
+mod workers;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use tidemill_shared::ledger::{Presence, PresenceRecord, Role};
+use tidemill_shared::ledger::{Presence, Role};
 use tidemill_shared::{
-    Attempt, AttemptOutcome, BuryReason, Connection, QueueStats, Result, State, TaskRecord,
-    Timestamp, format_duration,
+    BuryReason, Connection, QueueStats, Result, State, TaskRecord, Timestamp, format_duration,
 };
+
+use past::{by_hand, put_back, repeats};
+use workers::{Workers, busy};
 
 /// One thing that is known about a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +50,12 @@ pub async fn why(connection: &Connection, task: &TaskRecord) -> Result<Vec<Findi
     };
     let now = connection.clock.now();
     let mut findings = match task.state {
-        State::Scheduled => vec![scheduled(task, now)],
-        State::Retry => vec![retry(task, now)],
+        State::Scheduled => scheduled(connection, task, now).await?,
+        State::Retry => {
+            let mut findings = vec![retry(task, now)];
+            findings.extend(Workers::of(connection, task).await?.unknown_kind(task));
+            findings
+        }
         State::Pending => pending(connection, task, now).await?,
         State::Active => active(connection, task).await?,
         State::Completed => vec![ended(task, "completed", "it has run well")],
@@ -70,12 +79,36 @@ pub async fn why(connection: &Connection, task: &TaskRecord) -> Result<Vec<Findi
         };
         findings.push(finding("deadline", text));
     }
-    findings.extend(repeats(&attempts));
+    findings.extend(put_back(task, &attempts));
+    findings.extend(by_hand(connection, task).await?);
+    findings.extend(repeats(task, &attempts));
     Ok(findings)
 }
 
-fn scheduled(task: &TaskRecord, now: Timestamp) -> Finding {
+async fn scheduled(
+    connection: &Connection,
+    task: &TaskRecord,
+    now: Timestamp,
+) -> Result<Vec<Finding>> {
+    let mut findings = vec![not_yet(task, now)];
+    let workers = Workers::of(connection, task).await?;
+    if let Some(unknown) = workers.unknown_kind(task) {
+        // One that was handed out already waits for nothing else.
+        let place = usize::from(task.worker.is_none());
+        findings.insert(place, unknown);
+    }
+    Ok(findings)
+}
+
+fn not_yet(task: &TaskRecord, now: Timestamp) -> Finding {
     let due = task.due_at;
+    if due > now && task.worker.is_some() {
+        let rest = format_duration(due.since(now));
+        return finding(
+            "put_off",
+            format!("it was handed out and put off until {due}, in {rest}"),
+        );
+    }
     if due > now {
         let rest = format_duration(due.since(now));
         return finding("not_due", format!("it is due at {due}, in {rest}")).remedy(format!(
@@ -136,7 +169,7 @@ async fn pending(
         .into_iter()
         .next()
         .unwrap_or_else(|| QueueStats::empty(queue.clone()));
-    let workers = Presence::present(&*connection.ledger, Role::Worker).await?;
+    let workers = Workers::of(connection, task).await?;
     let mut findings = Vec::new();
     if stats.paused {
         let why = stats.pause_reason.as_deref().map(|why| format!(": {why}"));
@@ -144,12 +177,8 @@ async fn pending(
         findings
             .push(finding("queue_paused", text).remedy(format!("`tidemill queue resume {queue}`")));
     }
-    let serving: Vec<_> = workers
-        .iter()
-        .filter(|one| one.queues.contains(queue))
-        .collect();
-    if serving.is_empty() {
-        let text = match workers.len() {
+    if workers.serving.is_empty() {
+        let text = match workers.alive {
             0 => "no worker is alive".to_owned(),
             count => {
                 format!("{count} workers are alive, and none of them serves the queue {queue}")
@@ -159,9 +188,9 @@ async fn pending(
             finding("no_worker", text)
                 .remedy(format!("start one: `tidemill worker --queue {queue}`")),
         );
-    } else if let Some(busy) = busy(&serving) {
-        findings.push(busy);
     }
+    findings.extend(workers.unknown_kind(task));
+    findings.extend(busy(&workers.knowing(task)));
     let waited = format_duration(now.since(task.due_at));
     let ahead = stats.pending.saturating_sub(1);
     findings.push(finding(
@@ -169,23 +198,6 @@ async fn pending(
         format!("it has been ready for {waited}; {ahead} others are ready in its queue"),
     ));
     Ok(findings)
-}
-
-fn busy(serving: &[&PresenceRecord]) -> Option<Finding> {
-    let draining = serving.iter().filter(|one| one.draining).count();
-    if draining == serving.len() {
-        let text = format!("the {draining} workers of its queue are stopping and take nothing new");
-        return Some(finding("draining", text));
-    }
-    let slots: u32 = serving.iter().map(|one| one.slots).sum();
-    let busy: u32 = serving.iter().map(|one| one.busy).sum();
-    (busy >= slots).then(|| {
-        finding(
-            "all_slots_busy",
-            format!("all {slots} slots of the workers of its queue are busy (concurrency limit)"),
-        )
-        .remedy("start another worker, or give one a larger --concurrency")
-    })
 }
 
 async fn active(connection: &Connection, task: &TaskRecord) -> Result<Vec<Finding>> {
@@ -229,6 +241,13 @@ fn dead(task: &TaskRecord) -> Finding {
         .as_ref()
         .map(|error| format!("; the last failure: {error}"));
     let what = match task.bury_reason {
+        Some(BuryReason::AttemptsExhausted) if task.failures > policy.max_attempts => {
+            format!(
+                "all {} attempts failed, and {} more that it got by being put back",
+                policy.max_attempts,
+                task.failures - policy.max_attempts
+            )
+        }
         Some(BuryReason::AttemptsExhausted) => {
             format!(
                 "{} of {} attempts failed",
@@ -263,39 +282,12 @@ fn dead(task: &TaskRecord) -> Finding {
         at.unwrap_or_default(),
         last.unwrap_or_default()
     );
-    finding(code, text).remedy(format!(
-        "`tidemill dead replay {}` puts it back",
-        task.envelope.id
-    ))
-}
-
-/// Why it ran more than once: an account of the attempts that ended otherwise than well.
-fn repeats(attempts: &[Attempt]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for attempt in attempts {
-        let (number, worker, at) = (attempt.attempt, &attempt.worker, attempt.finished_at);
-        let error = attempt
-            .failure
-            .as_ref()
-            .map_or_else(String::new, |error| format!(": {error}"));
-        findings.push(match attempt.outcome {
-            AttemptOutcome::Crashed => finding(
-                "lease_lost",
-                format!("run {number}: worker {worker} died or lost the lease; taken back at {at}, and run again"),
-            ),
-            AttemptOutcome::Failed => {
-                finding("failed", format!("run {number} failed on worker {worker} at {at}{error}"))
-            }
-            AttemptOutcome::Buried => finding(
-                "buried",
-                format!("run {number} on worker {worker} ended it at {at}{error}"),
-            ),
-            AttemptOutcome::Released => finding(
-                "released",
-                format!("run {number} went back uncounted at {at}, from worker {worker}{error}"),
-            ),
-            AttemptOutcome::Succeeded | AttemptOutcome::Cancelled => continue,
-        });
-    }
-    findings
+    let id = &task.envelope.id;
+    finding(code, text).remedy(match task.bury_reason {
+        Some(BuryReason::UnknownKind) => format!(
+            "start a worker that has a handler for {}; then `tidemill dead replay {id}` puts it back",
+            task.envelope.kind
+        ),
+        _ => format!("`tidemill dead replay {id}` puts it back"),
+    })
 }

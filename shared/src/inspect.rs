@@ -1,6 +1,7 @@
 //! The operator's side of a broker: looking, and changing one task or many.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 mod fill;
@@ -8,8 +9,8 @@ mod fill;
 pub use fill::fill_page;
 
 use crate::{
-    Attempt, Cursor, HistoryPoint, LeaseToken, Page, Payload, QueueName, Result, State, TaskFilter,
-    TaskId, TaskRecord, Timestamp,
+    Attempt, BuryReason, Cursor, HistoryPoint, LeaseToken, Page, Payload, QueueName, Result, State,
+    TaskFilter, TaskId, TaskRecord, Timestamp,
 };
 
 /// How many tasks one call of [`Inspect::list`] or [`Inspect::change_many`] looks at, at most.
@@ -86,8 +87,41 @@ pub enum Change {
     Reschedule(Timestamp),
     /// Makes it a dead letter: from scheduled, pending and retry.
     Bury,
-    /// Puts a finished task (dead, cancelled or completed) back in line under the same id.
+    /// Makes a task that was replayed the dead letter that it was: from scheduled and pending. Its attempts, its
+    /// last failure and its log have stayed with it; this gives back what the replay cleared.
+    Rebury(Burial),
+    /// Puts a finished task (dead, cancelled or completed) back in line under the same id. Where its queue is
+    /// full it is refused, as an enqueue would be.
     Replay(Replay),
+}
+
+/// What a replay clears of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Burial {
+    /// Why it was buried.
+    pub reason: BuryReason,
+    /// When.
+    pub buried_at: Timestamp,
+    /// When it had been due.
+    pub due_at: Timestamp,
+    /// How many runs had failed.
+    pub failures: u32,
+    /// How many had ended in the death of their worker.
+    pub crashes: u32,
+}
+
+impl Burial {
+    /// That of a dead letter; `None` of any other task.
+    #[must_use]
+    pub fn of(task: &TaskRecord) -> Option<Self> {
+        Some(Self {
+            reason: task.bury_reason?,
+            buried_at: task.finished_at.filter(|_| task.state == State::Dead)?,
+            due_at: task.due_at,
+            failures: task.failures,
+            crashes: task.crashes,
+        })
+    }
 }
 
 /// How a finished task is put back.
@@ -117,6 +151,11 @@ pub enum Changed {
     Refused(State),
     /// Its key is held by another task, so it cannot come back; nothing has changed.
     KeyTaken,
+    /// The queue that it would come back to is full, so it cannot; nothing has changed.
+    QueueFull {
+        /// How many tasks may wait there; 0 while the queue is drained.
+        limit: u64,
+    },
     /// There is no such task.
     NotFound,
 }

@@ -20,7 +20,7 @@ pub use fires::{FireOutcome, FireRecord, Fires, PlannedFire, Recorded};
 pub use leadership::{Leadership, Term};
 pub use logs::{LogLine, LogPage, LogStream, Logs};
 pub use notes::{Book, Note, NoteOrder, Notes, Precondition};
-pub use presence::{HeldShard, Presence, PresenceRecord, Role};
+pub use presence::{HeldShard, MAX_KINDS, Presence, PresenceRecord, Role};
 pub use schedules::{
     Applied, CHANGES_KEPT, ScheduleChanges, ScheduleRecord, Schedules, SourceName,
 };

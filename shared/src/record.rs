@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BuryReason, Envelope, FailureRecord, Key, Kind, Payload, QueueName, ScheduleId, State,
-    Timestamp, WorkerId,
+    BuryReason, Envelope, ErrorPattern, FailureRecord, Key, Kind, Payload, QueueName, ScheduleId,
+    State, Timestamp, WorkerId,
 };
 
 /// A task with its state.
@@ -120,8 +120,8 @@ pub struct TaskFilter {
     pub since: Option<Timestamp>,
     /// Enqueued before this instant.
     pub until: Option<Timestamp>,
-    /// Whose last failure contains this text.
-    pub error: Option<String>,
+    /// Whose last failure matches this pattern.
+    pub error: Option<ErrorPattern>,
     /// Buried for this reason.
     pub reason: Option<BuryReason>,
     /// Ended at or after this instant.
@@ -189,10 +189,9 @@ impl TaskFilter {
             })
             && self.since.is_none_or(|since| envelope.enqueued_at >= since)
             && self.until.is_none_or(|until| envelope.enqueued_at < until)
-            && self.error.as_ref().is_none_or(|text| {
-                task.error
-                    .as_ref()
-                    .is_some_and(|failure| failure.message.contains(text.as_str()))
+            && self.error.as_ref().is_none_or(|pattern| {
+                let error = task.error.as_ref();
+                error.is_some_and(|failure| pattern.is_match(failure))
             })
             && self
                 .reason

@@ -26,6 +26,17 @@ impl Timestamp {
     /// The latest instant.
     pub const MAX: Self = Self(MAX_MICROS);
 
+    /// Reads RFC 3339 with a zone, or a date alone such as `2026-03-29`, which is its first instant in UTC: for people
+    /// who say since when.
+    pub fn read(text: &str) -> Result<Self> {
+        let date = Some(text).filter(|text| text.len() == "2026-03-29".len());
+        let date = date.and_then(|text| text.parse::<jiff::civil::Date>().ok());
+        match date.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok()) {
+            Some(midnight) => Ok(Self::from_jiff(midnight.timestamp())),
+            None => text.parse(),
+        }
+    }
+
     /// The instant this many microseconds after 1970-01-01T00:00:00Z, clamped to the valid range.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use tidemill_shared::ledger::{PresenceRecord, Role};
+use tidemill_shared::Kind;
+use tidemill_shared::ledger::{MAX_KINDS, PresenceRecord, Role};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +66,12 @@ fn tell(failures: &mut u32, error: &dyn fmt::Display) {
     *failures = failures.saturating_add(1);
 }
 
+/// The kinds of its handlers, unless they are too many to be named so often.
+fn kinds(engine: &Engine) -> Option<Vec<Kind>> {
+    let handlers = engine.setup().registry.list();
+    (handlers.len() <= MAX_KINDS).then(|| handlers.into_iter().map(|one| one.kind).collect())
+}
+
 fn record(engine: &Engine) -> PresenceRecord {
     let slots = engine.slots();
     let host = nix::unistd::gethostname().ok();
@@ -82,6 +89,7 @@ fn record(engine: &Engine) -> PresenceRecord {
         queues: (engine.setup().queues.iter())
             .map(|queue| queue.name.clone())
             .collect(),
+        kinds: kinds(engine),
         slots: u32::try_from(slots.total()).unwrap_or(u32::MAX),
         busy: u32::try_from(slots.busy()).unwrap_or(u32::MAX),
         draining: engine.draining().is_cancelled(),

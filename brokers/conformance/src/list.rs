@@ -226,6 +226,8 @@ macro_rules! __cases {
                 a_replay_can_be_for_later [Inspect];
                 a_completed_or_cancelled_task_can_be_replayed [Inspect];
                 a_replay_is_not_stopped_by_its_own_key [Keys, Inspect];
+                a_replay_that_is_taken_back_leaves_the_letter_as_it_was [Inspect];
+                a_replay_into_a_full_queue_is_refused [Inspect];
             }
             schedules {
                 applying_the_same_file_again_changes_nothing;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tidemill_shared::ledger::Ledger;
 use tidemill_shared::{
-    Admission, Attempt, Broker, Change, Changed, Clock, Connection, Demand, Envelope, Inspect, Key,
-    KeyClaim, Kind, Lease, ManualClock, Payload, QueueDemand, QueueName, QueueStats, Renewal,
-    Settled, Settlement, State, Swept, TaskFilter, TaskId, TaskRecord, Timestamp, Verdict,
+    Admission, Attempt, Broker, Change, Changed, Clock, Connection, Demand, Envelope, ErrorPattern,
+    Inspect, Key, KeyClaim, Kind, Lease, ManualClock, Payload, QueueDemand, QueueName, QueueStats,
+    Renewal, Settled, Settlement, State, Swept, TaskFilter, TaskId, TaskRecord, Timestamp, Verdict,
     WorkerId,
 };
 
@@ -54,6 +54,10 @@ pub(crate) fn key(text: &str) -> Key {
 }
 
 /// A claim on a key with the defaults and this time to live.
+pub(crate) fn pattern(text: &str) -> ErrorPattern {
+    ErrorPattern::new(text).expect("the case uses a good pattern")
+}
+
 pub(crate) fn claim(text: &str, ttl: Duration) -> KeyClaim {
     KeyClaim {
         ttl,

@@ -61,6 +61,12 @@ impl QueueEntry {
         self.counts[0] + self.counts[1] + self.counts[2]
     }
 
+    /// Its limit, if as many tasks wait as that allows.
+    pub(crate) fn full(&self) -> Option<u64> {
+        let limit = self.limit.filter(|limit| self.waiting() >= *limit);
+        limit.map(i64::unsigned_abs)
+    }
+
     /// Tasks of any state.
     pub(crate) fn holds(&self) -> i64 {
         self.counts.iter().sum()

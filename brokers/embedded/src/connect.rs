@@ -8,6 +8,7 @@ use tidemill_shared::{Error, ErrorKind, Result};
 
 use crate::SqliteOptions;
 use crate::fault::{Sql, fault};
+use crate::query::failure;
 use crate::schema;
 use crate::stopwatch::Stopwatch;
 
@@ -53,6 +54,7 @@ impl Site {
         crate::tests::statements::count(&mut conn, &self.path)?;
         wait_when_busy(&mut conn, self.options.busy_timeout)?;
         conn.set_prepared_statement_cache_capacity(256);
+        failure::register(&conn)?;
         write_ahead(&conn, self.options.busy_timeout)?;
         conn.pragma_update(None, "synchronous", self.options.synchronous.pragma())?;
         conn.pragma_update(None, "temp_store", "MEMORY")?;

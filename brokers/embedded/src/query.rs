@@ -1,5 +1,6 @@
 //! Reading what stands in the file.
 
+pub(crate) mod failure;
 mod fires;
 mod listing;
 mod notes;

@@ -49,6 +49,7 @@ async fn a_sweep_removes_every_row_that_has_outlived_its_use() {
         started_at: clock.now(),
         last_seen: clock.now(),
         queues: Vec::new(),
+        kinds: None,
         slots: 1,
         busy: 0,
         draining: false,

@@ -49,12 +49,21 @@ impl State {
                     row.record.bury_reason = Some(BuryReason::Operator);
                 });
             }
+            Change::Rebury(burial) if matches!(from, TaskState::Scheduled | TaskState::Pending) => {
+                self.finish(seq, TaskState::Dead, burial.buried_at, |row| {
+                    row.record.bury_reason = Some(burial.reason);
+                    row.record.due_at = burial.due_at;
+                    row.record.failures = burial.failures;
+                    row.record.crashes = burial.crashes;
+                });
+            }
             Change::Replay(replay) if from.is_final() => return self.replay(seq, replay, now),
             Change::Cancel
             | Change::Delete
             | Change::RunNow
             | Change::Reschedule(_)
             | Change::Bury
+            | Change::Rebury(_)
             | Change::Replay(_) => return Ok(Changed::Refused(from)),
         }
         let to = self.tasks.get(&seq).map(TaskRow::state);
@@ -112,6 +121,12 @@ impl State {
             if holder.is_some_and(|(holder, _)| holder != seq) {
                 return Ok(Changed::KeyTaken);
             }
+        }
+        let queue = self.queues.get(&envelope.queue);
+        if let Some(limit) = queue.and_then(crate::queue::Queue::full) {
+            return Ok(Changed::QueueFull { limit });
+        }
+        if let Some(claim) = &envelope.key {
             let expires_at = now + claim.ttl;
             self.free_key(seq);
             self.claim_key(seq, &envelope, expires_at);

@@ -94,7 +94,8 @@ impl State {
             match self.change(seq, change, now) {
                 Ok(Changed::Done { .. }) => bulk.changed += 1,
                 Ok(Changed::NotFound) => {}
-                Ok(Changed::Refused(_) | Changed::KeyTaken) | Err(_) => bulk.refused += 1,
+                Ok(Changed::Refused(_) | Changed::KeyTaken | Changed::QueueFull { .. })
+                | Err(_) => bulk.refused += 1,
             }
         }
         bulk

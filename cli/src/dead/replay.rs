@@ -1,5 +1,7 @@
 //! `tidemill dead replay`, and what follows it: `replays`, `resume`, `undo`.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use clap::Args;
@@ -95,8 +97,10 @@ pub(super) async fn run(args: &ReplayArgs, context: &mut Context) -> Result<(), 
     if select.bulk.dry_run {
         return plan(&replays, &order, select.output.format, context).await;
     }
+    let details = Some(order.details());
     let batch = replays.start(order).await?;
-    audit::keep(context, "start_replay", batch.id.as_str(), &select.reason).await;
+    let (action, subject) = ("start_replay", batch.id.as_str());
+    audit::keep_with(context, action, subject, details, &select.reason).await;
     go(&replays, &batch.id, select.output.format, context).await
 }
 
@@ -150,6 +154,7 @@ async fn go(
     let signals = Signals::listen()?;
     let stop = Stop::default();
     let progress = Progress::of("replaying");
+    let is_told = Cell::new(false);
     let work = async {
         let all = match progress.is_watched() {
             true => Some(all_meant(replays, id).await?),
@@ -157,7 +162,15 @@ async fn go(
         };
         let tell = |batch: &ReplayBatch| {
             let done = batch.progress.replayed + batch.progress.refused;
-            progress.count(done, all);
+            match &batch.waiting {
+                Some(what) => {
+                    progress.tell(&format!("{done} done; {what}"));
+                    if !progress.is_watched() && !is_told.replace(true) {
+                        output::warn(&format!("the replay waits: {what}"));
+                    }
+                }
+                None => progress.count(done, all),
+            }
         };
         Ok(replays.run(id, &stop.well, tell).await?)
     };
@@ -181,8 +194,9 @@ async fn go(
     let (changed, refused) = (batch.progress.replayed, batch.progress.refused);
     match format {
         Format::Json => {
-            let answer =
-                serde_json::json!({ "changed": changed, "refused": refused, "replay": batch.id });
+            let answer = serde_json::json!({
+                "changed": changed, "refused": refused, "refusals": batch.refusals, "replay": batch.id,
+            });
             context.out.json(&answer)?;
         }
         Format::Table => {
@@ -190,7 +204,8 @@ async fn go(
             let mut line = format!("{} replayed", counted(count, "task"));
             if refused > 0 {
                 line.push_str(&format!(
-                    "; {refused} could not be: the key is held, or the edit does not fit"
+                    "; {refused} could not be: {}",
+                    whys(&batch.refusals)
                 ));
             }
             context.out.line(&line)?;
@@ -198,7 +213,31 @@ async fn go(
             io::stderr().write_all(note.as_bytes()).ok();
         }
     }
-    context.out.flush()
+    context.out.flush()?;
+    if changed == 0 && refused > 0 {
+        let letters = counted(
+            usize::try_from(refused).unwrap_or(usize::MAX),
+            "dead letter",
+        );
+        let what = format!("none of {letters} came back: {}", whys(&batch.refusals));
+        return Err(Problem::failed(what));
+    }
+    Ok(())
+}
+
+/// Why letters could not come back, in words.
+fn whys(refusals: &BTreeMap<String, u64>) -> String {
+    let words = |why: &str| match why {
+        "key_taken" => "another task holds the key",
+        "edit_does_not_fit" => "the edit does not fit the payload",
+        "queue_drained" => "the queue takes nothing in while it is drained",
+        _ => "it is no dead letter any more",
+    };
+    let parts = refusals.iter().map(|(why, count)| match refusals.len() {
+        1 => words(why).to_owned(),
+        _ => format!("{count} because {}", words(why)),
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// How many letters a replay means: those that are back, and those that still match.
@@ -292,7 +331,10 @@ pub(super) async fn stop(one: &OneArgs, context: &mut Context) -> Result<(), Pro
 
 /// Makes dead letters again of those that have not run.
 pub(super) async fn undo(one: &OneArgs, context: &mut Context) -> Result<(), Problem> {
-    let (replays, id) = (one.desk(context).await?, &one.id);
+    let (replays, id) = (Desk::of(context), &one.id);
+    let batch = known(&replays, id).await?;
+    let was_undone =
+        Some(batch.taken_back.unwrap_or_default()).filter(|_| batch.status == ReplayStatus::Undone);
     let outcome = replays.undo(id).await.map_err(|error| {
         let busy = error.kind() == ErrorKind::Conflict;
         let problem = Problem::from(error);
@@ -309,10 +351,19 @@ pub(super) async fn undo(one: &OneArgs, context: &mut Context) -> Result<(), Pro
     }
     match one.output.format {
         Format::Json => context.out.json(&outcome)?,
-        Format::Table => context.out.line(&format!(
-            "{} taken back; {} had run",
-            outcome.taken_back, outcome.left
-        ))?,
+        Format::Table => {
+            let mut line = format!(
+                "{} taken back; {} had run",
+                outcome.taken_back, outcome.left
+            );
+            if outcome.already > 0 {
+                line.push_str(&format!("; {} were dead letters already", outcome.already));
+            }
+            if let Some(count) = was_undone {
+                line = format!("the replay was undone already: {count} were taken back then");
+            }
+            context.out.line(&line)?;
+        }
     }
     context.out.flush()
 }

@@ -90,11 +90,12 @@ async fn change_one(
             return Ok(Err(format!("is {state}, where that makes no sense")));
         }
         Changed::KeyTaken => return Ok(Err("lost its key to another task that is live".into())),
+        Changed::QueueFull { limit } => return Ok(Err(queue_full(limit))),
         Changed::NotFound => return Ok(Err("does not exist".into())),
     };
     audit::keep(context, what.past, id.as_str(), what.reason).await;
     if to.is_some() {
-        audit::note(context, id, task.attempt, what.past, what.reason).await?;
+        audit::note_change(context, id, task.attempt, what.past, what.reason).await?;
     }
     match what.format {
         Format::Json => context.out.json(&Answer {
@@ -114,4 +115,14 @@ async fn change_one(
         }
     }
     Ok(Ok(()))
+}
+
+/// Why a task cannot come back to its queue.
+pub(crate) fn queue_full(limit: u64) -> String {
+    match limit {
+        0 => "cannot come back: its queue takes nothing in while it is drained (`tidemill queue resume`)".into(),
+        _ => format!(
+            "cannot come back yet: its queue is full, with {limit} tasks that wait (`tidemill queue limit`)"
+        ),
+    }
 }

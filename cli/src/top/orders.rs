@@ -13,6 +13,7 @@ use super::page::Page;
 use crate::audit::{self, ReasonArgs};
 use crate::context::Context;
 use crate::problem::Problem;
+use crate::task::queue_full;
 
 /// How many tasks of a queue are shown.
 const TASKS: usize = 200;
@@ -120,6 +121,9 @@ async fn retry(id: &TaskId, context: &Context) -> Result<(), Problem> {
         Changed::KeyTaken => Err(Problem::failed(format!(
             "the key of task {id} is held by another task"
         ))),
+        Changed::QueueFull { limit } => {
+            Err(Problem::failed(format!("task {id} {}", queue_full(limit))))
+        }
         Changed::NotFound => Err(gone()),
     }
 }

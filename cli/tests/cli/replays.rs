@@ -121,6 +121,48 @@ fn a_replay_is_taken_back_where_nothing_has_run() {
         (&json!("undo_replay"), &json!("too early"))
     );
     assert_eq!(last["actor"], "ada");
+    let again = bench.run(["dead", "undo", id]).good();
+    assert_eq!(
+        again,
+        "the replay was undone already: 12 were taken back then\n"
+    );
+    service.stop();
+}
+
+#[test]
+fn a_replay_that_is_refused_whole_fails_and_says_why() {
+    let (bench, service) = letters(3);
+    bench.say("queue drain default").good();
+    let refused = bench.say("dead replay --queue default --rate 50/s --limit 9 --reset-attempts");
+    refused.refused(
+        1,
+        "none of 3 dead letters came back: the queue takes nothing in",
+    );
+    assert_eq!(count(&service, "dead"), 3);
+    bench.say("dead replay t1").refused(1, "drained");
+    bench.say("queue resume default").good();
+    let edit = bench.run([
+        "dead",
+        "replay",
+        "--all",
+        "--edit",
+        r#"{"n":7}"#,
+        "--to-queue",
+        "b",
+    ]);
+    edit.good();
+    let (_, audit) = service.ask("GET /api/v1/audit", None, "");
+    let records = audit["items"].as_array().unwrap();
+    let starts = records.iter().filter(|one| one["action"] == "start_replay");
+    let details: Vec<_> = starts.map(|one| &one["details"]).collect();
+    assert_eq!(
+        (&details[0]["how"]["edit"], &details[0]["how"]["to_queue"]),
+        (&json!({ "n": 7 }), &json!("b"))
+    );
+    let first = details[1];
+    assert_eq!(first["filter"]["queue"], "default");
+    assert_eq!((&first["rate"], &first["limit"]), (&json!(50), &json!(9)));
+    assert_eq!(first["how"]["reset_attempts"], true);
     service.stop();
 }
 
@@ -238,6 +280,15 @@ fn failures_of_a_range_of_time_are_repaired() {
     bench
         .say("repair --failed-after 1h --failed-before 2h")
         .refused(2, "empty");
+    // A date is its midnight in UTC.
+    let day = bench.say("repair --failed-after 2024-06-01 -o json").json();
+    assert_eq!(day[0]["replay"], 1);
+    bench
+        .say("repair --failed-after 2024-06-01 --failed-before 2024-06-01")
+        .refused(2, "empty");
+    bench
+        .say("repair --failed-after 2024-06-31")
+        .refused(2, "a date, such as 2026-03-29 (midnight in UTC)");
     let done = bench
         .say("repair --failed-after 1h --strategy auto --reason mended")
         .good();
@@ -277,5 +328,56 @@ fn a_task_tells_why_and_can_be_skipped() {
     assert!(why.contains("it runs since"), "{why}");
     bench.say("task skip runs --force").good();
     assert_eq!(bench.ended("runs")["state"], "cancelled");
+    worker.stop();
+}
+
+/// What every worker gives back, and what an operator has put back, is not what it looks like.
+#[test]
+fn a_task_that_nobody_knows_and_one_that_was_put_back_tell_why() {
+    let bench = Bench::new();
+    bench.enqueue(&["nobody.knows", "--id", "odd"]);
+    let flake = r#"{"message":"flake"}"#;
+    bench.enqueue(&[
+        "fail",
+        "--id",
+        "once",
+        "--max-attempts",
+        "1",
+        "--payload",
+        flake,
+    ]);
+    let worker = bench.worker();
+    let first = |id: &str| {
+        let why = bench
+            .run(["task", "why", id, "-o", "json"])
+            .json()
+            .remove(0);
+        why["findings"][0]["code"].as_str().unwrap().to_owned()
+    };
+    until("the worker is heard of", || {
+        first("odd") == "no_worker_for_kind"
+    });
+    let why = bench.say("task why odd").good();
+    assert!(
+        why.contains("none of them knows its kind nobody.knows"),
+        "{why}"
+    );
+    assert_eq!(bench.ended("once")["state"], "dead");
+    worker.stop();
+    bench.say("task retry once").good();
+    let why = bench.say("task why once").good();
+    for text in [
+        "it has been ready for",
+        "was put back in line since, with one more run",
+        "retried by ada",
+        "made it a dead letter",
+    ] {
+        assert!(why.contains(text), "{text}: {why}");
+    }
+    let worker = bench.worker();
+    assert_eq!(bench.ended("once")["state"], "dead");
+    let why = bench.say("task why once").good();
+    let text = "all 1 attempts failed, and 1 more that it got by being put back";
+    assert!(why.contains(text), "{why}");
     worker.stop();
 }

@@ -5,16 +5,21 @@ use serde::Deserialize;
 use serde_json::json;
 use tidemill_shared::{NoteName, QueueName, Timestamp, parse_duration};
 
-use crate::access::{Role, Scope};
+use crate::access::{Role, Scope, TokenRecord};
 use crate::call::{Call, PageView, Reply};
 use crate::problem::Problem;
 use crate::route::Answer;
 
-/// Every token, without its secret.
+/// Tokens by name, without their secrets.
 pub(crate) async fn tokens(call: Call) -> Answer {
-    Ok(Reply::ok(&PageView::new(
-        call.app.tokens.list().await?,
-        None,
+    let (after, limit) = (call.parsed("cursor")?, call.limit()?);
+    let tokens = call.app.tokens.list().await?;
+    let place = |one: &TokenRecord| one.name.clone();
+    Ok(Reply::ok(&PageView::of_all(
+        tokens,
+        place,
+        after.as_ref(),
+        limit,
     )))
 }
 

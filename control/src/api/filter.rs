@@ -1,7 +1,9 @@
 //! Which tasks are meant: as parameters of a query, and as a body.
 
 use serde::{Deserialize, Serialize};
-use tidemill_shared::{BuryReason, Key, Kind, QueueName, ScheduleId, State, TaskFilter, Timestamp};
+use tidemill_shared::{
+    BuryReason, ErrorPattern, Key, Kind, QueueName, ScheduleId, State, TaskFilter, Timestamp,
+};
 
 use crate::call::Call;
 use crate::problem::Problem;
@@ -34,9 +36,9 @@ pub struct Choice {
     /// Buried before this instant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_until: Option<Timestamp>,
-    /// Whose last failure contains this text.
+    /// Whose last failure matches this pattern.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<ErrorPattern>,
     /// Buried for this reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buried_for: Option<BuryReason>,
@@ -104,7 +106,7 @@ pub(super) fn of_query(call: &Call) -> Result<TaskFilter, Problem> {
         schedule: call.parsed("schedule")?,
         since: call.when("since")?,
         until: call.when("until")?,
-        error: call.query("error").map(str::to_owned),
+        error: call.parsed("error")?,
         reason,
         ended_since: call.when("ended_since")?,
         ended_until: call.when("ended_until")?,

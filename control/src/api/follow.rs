@@ -111,6 +111,7 @@ where
         headers,
         body: ReplyBody::Stream(body(receiver)),
         subject: None,
+        details: None,
     })
 }
 

@@ -32,11 +32,18 @@ async fn stats(call: &Call, queue: &QueueName) -> Result<QueueStats, Problem> {
     stats.pop().ok_or_else(Problem::not_found)
 }
 
-/// Every queue with what it holds and has done.
+/// Queues with what they hold and have done, by name.
 pub(crate) async fn list(call: Call) -> Answer {
     let mut stats = call.broker().stats(&[]).await?;
     stats.retain(|one| call.principal.scope.has(&one.queue));
-    Ok(Reply::ok(&PageView::new(stats, None)))
+    let (after, limit) = (call.parsed("cursor")?, call.limit()?);
+    let place = |one: &QueueStats| one.queue.clone();
+    Ok(Reply::ok(&PageView::of_all(
+        stats,
+        place,
+        after.as_ref(),
+        limit,
+    )))
 }
 
 /// One queue.

@@ -59,10 +59,12 @@ pub(crate) async fn start(call: Call) -> Answer {
         reason: form.reason.or_else(|| call.reason()),
         by: call.principal.name.clone(),
     };
+    let details = order.details();
     let batch = replays.start(order).await?;
     go_on(&call, &batch);
     let subject = batch.id.to_string();
-    Ok(Reply::json(StatusCode::ACCEPTED, &batch).about(subject))
+    let reply = Reply::json(StatusCode::ACCEPTED, &batch).about(subject);
+    Ok(reply.with_details(details))
 }
 
 fn go_on(call: &Call, batch: &ReplayBatch) {

@@ -253,21 +253,23 @@ pub(super) fn settle(call: &Call, past: &str, changed: Changed) -> Result<String
             "Its key is held",
             format!("the key of task {id} is held by another task"),
         )),
+        Changed::QueueFull { limit } => Err(Problem::queue_full(limit)),
         Changed::NotFound => Err(Problem::not_found()),
     }
 }
 
-/// Leaves the reason in the log of the task.
+/// Leaves in the log of the task who has changed it, and why where somebody said.
 pub(super) async fn note(call: &Call, task: &TaskRecord, past: &str, reason: Option<&str>) {
-    let Some(reason) = reason.map(str::to_owned).or_else(|| call.reason()) else {
-        return;
-    };
-    let reason: String = reason.chars().take(1_000).collect();
+    let reason = reason.map(str::to_owned).or_else(|| call.reason());
+    let reason = reason.map_or_else(String::new, |reason| {
+        let reason: String = reason.chars().take(1_000).collect();
+        format!(": {reason}")
+    });
     let line = LogLine {
         at: call.now(),
         attempt: task.attempt,
         stream: LogStream::System,
-        text: format!("{past} by {}: {reason}", call.principal.name),
+        text: format!("{past} by {}{reason}", call.principal.name),
     };
     let noted = Logs::append_log(call.ledger(), &task.envelope.id, vec![line]).await;
     if let Err(error) = noted {

@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tidemill_shared::{Clock, Error, ErrorKind, Result};
 
+use crate::call::Items;
+
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a request may take.
@@ -64,6 +66,7 @@ pub(super) struct Refusal {
     pub(super) detail: String,
     pub(super) state: Option<tidemill_shared::State>,
     pub(super) count: Option<u64>,
+    pub(super) limit: Option<u64>,
 }
 
 impl Refusal {
@@ -171,6 +174,20 @@ impl Api {
 
     pub(super) const fn get<'a>(&'a self, path: Vec<&'a str>) -> Ask<'a> {
         self.ask(Method::GET, path)
+    }
+
+    /// Every page of a listing.
+    pub(super) async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let ask = self.get(vec![path]).with("limit", 1_000);
+            let page: Items<T> = ask.maybe("cursor", after).good().await?;
+            all.extend(page.items);
+            after = page.next_cursor;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     pub(super) const fn post<'a>(&'a self, path: Vec<&'a str>) -> Ask<'a> {

@@ -15,7 +15,6 @@ use tidemill_shared::{
 };
 
 use super::api::{Api, not_here};
-use crate::call::Items;
 
 /// The largest payload: a body has 1 MiB, and something stands around it.
 const MAX_PAYLOAD: usize = (1 << 20) - 8 * 1_024;
@@ -151,12 +150,12 @@ impl Broker for Api {
     }
 
     async fn stats(&self, queues: &[QueueName]) -> Result<Vec<QueueStats>> {
-        let all: Items<QueueStats> = self.get(vec!["queues"]).good().await?;
+        let all: Vec<QueueStats> = self.all("queues").await?;
         if queues.is_empty() {
-            return Ok(all.items);
+            return Ok(all);
         }
         let find = |name: &QueueName| {
-            let found = all.items.iter().find(|one| one.queue == *name);
+            let found = all.iter().find(|one| one.queue == *name);
             found
                 .cloned()
                 .unwrap_or_else(|| QueueStats::empty(name.clone()))

@@ -77,6 +77,8 @@ fn action(change: &Change) -> Value {
         Change::Bury => json!({ "action": "bury" }),
         // Has a route of its own.
         Change::Delete => Value::Null,
+        // A part of an undo, which is asked for as a whole.
+        Change::Rebury(_) => Value::Null,
         Change::Replay(replay) => json!({ "action": "replay", "how": how(replay) }),
     }
 }
@@ -99,6 +101,9 @@ fn refused(refusal: Refusal) -> Result<Changed> {
         (404, _) => Ok(Changed::NotFound),
         (409, Some(state)) => Ok(Changed::Refused(state)),
         (409, None) if refusal.kind.ends_with(":key_taken") => Ok(Changed::KeyTaken),
+        (429, None) if refusal.kind.ends_with(":queue_full") => Ok(Changed::QueueFull {
+            limit: refusal.limit.unwrap_or_default(),
+        }),
         _ => Err(refusal.error()),
     }
 }
@@ -206,8 +211,8 @@ impl Inspect for Api {
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>> {
-        let all: Items<QueueStats> = Self::get(self, vec!["queues"]).good().await?;
-        Ok(all.items.into_iter().map(|one| one.queue).collect())
+        let all: Vec<QueueStats> = self.all("queues").await?;
+        Ok(all.into_iter().map(|one| one.queue).collect())
     }
 
     async fn pause(&self, queue: &QueueName, reason: Option<&str>) -> Result<()> {

@@ -249,8 +249,7 @@ impl Presence for Api {
             Role::Worker => "workers",
             Role::Producer => "producers",
         };
-        let found: Items<PresenceRecord> = self.get(vec![path]).good().await?;
-        Ok(found.items)
+        self.all(path).await
     }
 }
 

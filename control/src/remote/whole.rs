@@ -78,8 +78,7 @@ impl Remote {
 
     /// Every token, without its secret.
     pub async fn tokens(&self) -> Result<Vec<TokenRecord>> {
-        let found: Items<TokenRecord> = self.api.get(vec!["tokens"]).good().await?;
-        Ok(found.items)
+        self.api.all("tokens").await
     }
 
     /// Ends a token. `false` when there is none.

@@ -69,6 +69,19 @@ pub struct ReplayOrder {
     pub by: String,
 }
 
+impl ReplayOrder {
+    /// What it is told, but for who wants it and why: for an audit record.
+    #[must_use]
+    pub fn details(&self) -> Value {
+        let mut details = serde_json::to_value(self).unwrap_or_default();
+        if let Value::Object(members) = &mut details {
+            members.remove("reason");
+            members.remove("by");
+        }
+        details
+    }
+}
+
 /// Where a replay stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,7 +101,7 @@ pub enum ReplayStatus {
 pub struct ReplayProgress {
     /// How many are back in line.
     pub replayed: u64,
-    /// How many could not come back: their key is held, or the edit does not fit.
+    /// How many could not come back; [`ReplayBatch::refusals`] says why.
     pub refused: u64,
 }
 
@@ -112,6 +125,16 @@ pub struct ReplayBatch {
     /// How far it has come.
     #[serde(flatten)]
     pub progress: ReplayProgress,
+    /// Why letters could not come back, and how many of them: `key_taken`, `edit_does_not_fit`, `queue_drained`,
+    /// `no_dead_letter`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refusals: BTreeMap<String, u64>,
+    /// What it waits for, such as a queue that is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// How many an undo has made dead letters again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<u64>,
     /// How many parts were begun.
     pub(super) parts: u64,
     /// How many of them are done.
@@ -127,7 +150,7 @@ pub struct ReplayBatch {
 }
 
 impl ReplayBatch {
-    pub(super) const fn new(id: NoteName, order: ReplayOrder, now: Timestamp) -> Self {
+    pub(super) fn new(id: NoteName, order: ReplayOrder, now: Timestamp) -> Self {
         Self {
             id,
             order,
@@ -139,6 +162,9 @@ impl ReplayBatch {
                 replayed: 0,
                 refused: 0,
             },
+            refusals: BTreeMap::new(),
+            waiting: None,
+            taken_back: None,
             parts: 0,
             parts_done: 0,
             cursor: None,

@@ -1,30 +1,47 @@
 //! Running a replay, part by part.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use tidemill_shared::ledger::{Book, LogLine, LogStream, Logs, Precondition};
 use tidemill_shared::{
-    Change, Changed, Cursor, ErrorKind, NoteName, Result, State, TaskFilter, TaskId,
+    Change, Changed, Cursor, ErrorKind, NoteName, QueueName, Result, TaskFilter,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::hold::Held;
 use super::order::KEPT;
-use super::{Part, ReplayBatch, ReplayStatus, Replays, is_meant, part_name, read, write};
+use super::{Letter, Part, ReplayBatch, ReplayStatus, Replays, is_meant, part_name, read, write};
 
 /// The largest part.
 const PART: usize = 250;
 /// How many letters are put back at once.
 const AT_ONCE: usize = 16;
 
+/// How long a queue that is full is left alone before it is tried again. Shorter than a hold, which each try renews.
+const FULL: Duration = Duration::from_millis(500);
+
 /// What became of one letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Came {
     Back,
-    Not,
+    /// It cannot: why, in a word.
+    Not(&'static str),
+    /// Not yet: its queue is full.
+    Later(QueueName, u64),
 }
+
+/// Whether a part came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Whole,
+    CutOff,
+}
+
+/// The queues that were found full while a part is tried, with their limits.
+type Full = Mutex<BTreeMap<QueueName, u64>>;
 
 impl Replays {
     /// Runs a replay to its end, or until it is told to stop, after which it can be resumed; one that was
@@ -43,8 +60,11 @@ impl Replays {
         }
         if held.batch.parts > held.batch.parts_done {
             let part = self.part(&held.batch, held.batch.parts - 1).await?;
-            self.put_back(&mut held, &part, Retake::Again).await?;
-            tell(&held.batch);
+            let put = self.put_back(&mut held, part, Retake::Again, stop, &mut tell);
+            if put.await? == Ended::CutOff {
+                held.release().await?;
+                return Ok(held.batch);
+            }
         }
         while held.batch.status == ReplayStatus::Running {
             if stop.is_cancelled() {
@@ -58,9 +78,13 @@ impl Replays {
             }
             let began = self.now();
             let part = self.begin(&mut held).await?;
-            self.put_back(&mut held, &part, Retake::First).await?;
-            tell(&held.batch);
-            self.pace(&held.batch, part.len(), began, stop).await;
+            let count = part.len();
+            let put = self.put_back(&mut held, part, Retake::First, stop, &mut tell);
+            if put.await? == Ended::CutOff {
+                held.release().await?;
+                break;
+            }
+            self.pace(&held.batch, count, began, stop).await;
         }
         Ok(held.batch)
     }
@@ -79,9 +103,7 @@ impl Replays {
         let page = self.inspect()?.list(&filter, cursor, size.max(1)).await?;
         let found = page.items.iter().take(size);
         let found = found.filter(|task| is_meant(&batch.order.filter, task));
-        let part: Part = found
-            .map(|task| (task.envelope.id.clone(), task.attempt))
-            .collect();
+        let part: Part = found.filter_map(Letter::of).collect();
         batch.cursor = page.next.map(|cursor| cursor.0);
         batch.is_last = page.next.is_none() || part.len() as u64 >= left || size == 0;
         let name = part_name(&batch.id, batch.parts)?;
@@ -104,51 +126,109 @@ impl Replays {
         }
     }
 
-    /// Puts the letters of a part back in line.
-    async fn put_back(&self, held: &mut Held<'_>, part: &Part, retake: Retake) -> Result<()> {
+    /// Puts the letters of a part back in line, and waits for room where a queue is full.
+    async fn put_back(
+        &self,
+        held: &mut Held<'_>,
+        part: Part,
+        retake: Retake,
+        stop: &CancellationToken,
+        tell: &mut impl FnMut(&ReplayBatch),
+    ) -> Result<Ended> {
         let batch = Arc::new(held.batch.clone());
-        let letters = part.clone().into_iter().map(|(id, attempt)| {
-            let (replays, batch) = (self.clone(), Arc::clone(&batch));
-            async move { replays.one(&batch, &id, attempt, retake).await }.boxed()
-        });
-        let came: Vec<Came> = futures::stream::iter(letters.collect::<Vec<_>>())
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
-        let back = came.iter().filter(|came| **came == Came::Back).count() as u64;
-        held.batch.progress.replayed += back;
-        held.batch.progress.refused += came.len() as u64 - back;
+        let (mut left, mut back, mut refusals) = (part, 0, BTreeMap::new());
+        loop {
+            let full = Arc::new(Full::default());
+            let letters = left.into_iter().map(|letter| {
+                let (replays, batch, full) = (self.clone(), Arc::clone(&batch), Arc::clone(&full));
+                async move {
+                    let came = replays.one(&batch, &letter, retake, &full).await?;
+                    Ok::<_, tidemill_shared::Error>((letter, came))
+                }
+                .boxed()
+            });
+            let came: Vec<_> = futures::stream::iter(letters.collect::<Vec<_>>())
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            left = Part::new();
+            for (letter, came) in came {
+                match came {
+                    Came::Back => back += 1,
+                    Came::Not(why) => *refusals.entry(why.to_owned()).or_insert(0) += 1,
+                    Came::Later(queue, limit) => {
+                        held.batch.waiting = Some(format!(
+                            "the queue {queue} is full: {limit} tasks wait there, which is its limit"
+                        ));
+                        left.push(letter);
+                    }
+                }
+            }
+            if left.is_empty() {
+                break;
+            }
+            held.keep().await?;
+            tell(&held.batch);
+            tokio::select! {
+                () = tokio::time::sleep(FULL) => {}
+                // The part is done again from its beginning; what came back is left alone then.
+                () = stop.cancelled() => {
+                    held.batch.waiting = None;
+                    return Ok(Ended::CutOff);
+                }
+            }
+        }
+        let progress = &mut held.batch.progress;
+        progress.replayed += back;
+        for (why, count) in refusals {
+            progress.refused += count;
+            *held.batch.refusals.entry(why).or_default() += count;
+        }
+        held.batch.waiting = None;
         held.batch.parts_done += 1;
-        held.keep().await
+        held.keep().await?;
+        tell(&held.batch);
+        Ok(Ended::Whole)
     }
 
     async fn one(
         &self,
         batch: &ReplayBatch,
-        id: &TaskId,
-        attempt: u32,
+        letter: &Letter,
         retake: Retake,
+        full: &Full,
     ) -> Result<Came> {
         let inspect = self.inspect()?;
-        if retake == Retake::Again {
-            let still = inspect.get(id).await?.is_some_and(|task| {
-                task.state == State::Dead
-                    && task.finished_at.is_some_and(|at| at < batch.started_at)
-            });
-            if !still {
-                // It came back before the replay was cut off; whatever it did since is its own.
-                return Ok(Came::Back);
-            }
+        let (id, attempt) = (&letter.id, letter.attempt);
+        let queue = batch.order.how.to_queue.as_ref().unwrap_or(&letter.queue);
+        if let Some(limit) = full_limit(full, queue) {
+            return Ok(Came::Later(queue.clone(), limit));
+        }
+        if retake == Retake::Again
+            && !inspect
+                .get(id)
+                .await?
+                .is_some_and(|task| letter.is_still(&task))
+        {
+            // It came back before the replay was cut off; whatever it did since is its own.
+            return Ok(Came::Back);
         }
         let change = Change::Replay(batch.order.how.replay());
         let came = match inspect.change(id, &change).await {
             Ok(Changed::Done { .. }) => Came::Back,
-            Ok(Changed::Refused(_) | Changed::KeyTaken | Changed::NotFound) => Came::Not,
-            // An edit that does not fit this payload.
-            Err(error) if error.kind() == ErrorKind::Invalid => Came::Not,
+            Ok(Changed::KeyTaken) => Came::Not("key_taken"),
+            // Nothing is taken in until an operator says so.
+            Ok(Changed::QueueFull { limit: 0 }) => Came::Not("queue_drained"),
+            Ok(Changed::QueueFull { limit }) => {
+                let mut full = full.lock().unwrap_or_else(PoisonError::into_inner);
+                full.insert(queue.clone(), limit);
+                Came::Later(queue.clone(), limit)
+            }
+            Ok(Changed::Refused(_) | Changed::NotFound) => Came::Not("no_dead_letter"),
+            Err(error) if error.kind() == ErrorKind::Invalid => Came::Not("edit_does_not_fit"),
             Err(error) => return Err(error),
         };
-        if let (Came::Back, Some(reason)) = (came, &batch.order.reason) {
+        if let (Came::Back, Some(reason)) = (&came, &batch.order.reason) {
             let line = LogLine {
                 at: self.now(),
                 attempt,
@@ -181,6 +261,11 @@ impl Replays {
             () = stop.cancelled() => {}
         }
     }
+}
+
+fn full_limit(full: &Full, queue: &QueueName) -> Option<u64> {
+    let full = full.lock().unwrap_or_else(PoisonError::into_inner);
+    full.get(queue).copied()
 }
 
 /// Whether a part is done for the first time.

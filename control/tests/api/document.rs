@@ -1,8 +1,11 @@
 //! The OpenAPI document, held against what the server does.
 
+use std::collections::BTreeSet;
+
 use jsonschema::Validator;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use tidemill_control::{Gives, ROUTES, Route, Takes};
+use tidemill_control::{Gives, ROUTES, Role, Route, Takes};
 
 use crate::stage::{Answer, Stage};
 
@@ -17,13 +20,11 @@ fn check(document: &Value, route: &Route, answer: &Answer) {
     let method = route.method.as_str().to_lowercase();
     let responses = &document["paths"][route.path][&method]["responses"];
     let status = answer.status.as_u16().to_string();
-    let response = match &responses[&status] {
-        Value::Null => {
-            assert!(answer.status.as_u16() >= 400, "{route:?}: {answer:?}");
-            &responses["default"]
-        }
-        known => known,
-    };
+    let response = &responses[&status];
+    assert!(
+        response.is_object(),
+        "{route:?}: {status} is not in the document: {answer:?}"
+    );
     let Some(contents) = response["content"].as_object() else {
         assert!(answer.text.is_empty(), "{route:?}: {answer:?}");
         return;
@@ -160,6 +161,75 @@ async fn the_server_does_what_its_document_says() {
                 "{route:?} {query}: {answer:?}"
             );
         }
+    }
+    stage.end().await;
+}
+
+/// Whoever asks wrongly, without a right, or for what is not there: each refusal is in the document.
+#[tokio::test]
+async fn every_refusal_is_in_the_document() {
+    let stage = Stage::with(|settings| settings.max_body = 2_000).await;
+    let document = stage.get("/api/v1/openapi.json").await.is(200);
+    let known = settle_in(&stage).await;
+    let viewer = stage.token("eye", Role::Viewer, &[]).await;
+    let mut seen = BTreeSet::new();
+    for route in in_order() {
+        let (method, path) = (route.method.as_str(), path(route, &known));
+        let elsewhere = route
+            .path
+            .replace("{id}", "nobody")
+            .replace("{name}", "nobody");
+        let body = match route.takes {
+            Takes::Nothing => None,
+            Takes::Optional(schema) | Takes::Json(schema) => Some(good(schema)),
+        };
+        let ask = |path: &str| stage.request(method, path);
+        let json = |request: RequestBuilder, body: &Option<Value>| match body {
+            Some(body) => request
+                .header("content-type", "application/json")
+                .body(body.to_string()),
+            None => request,
+        };
+        let size = route.max_body.unwrap_or(2_000) + 1;
+        let asking = || ask(&path).bearer_auth(&stage.admin);
+        let mut asked = vec![
+            ask(&path),
+            ask(&path).bearer_auth("nobody"),
+            asking().header("origin", "http://evil.example"),
+            asking().header("host", "evil.example"),
+            asking().header("content-type", "text/plain").body("text"),
+            asking().header("content-encoding", "gzip").body("x"),
+            asking()
+                .header("content-type", "application/json")
+                .body("x".repeat(size)),
+        ];
+        if !matches!(route.gives, Gives::Events) {
+            asked.push(json(ask(&path).bearer_auth(&viewer), &body));
+            asked.push(json(ask(&elsewhere).bearer_auth(&stage.admin), &body));
+        }
+        if route.is_change() {
+            let keyed = || asking().header("idempotency-key", route.name);
+            asked.push(json(keyed(), &body));
+            asked.push(
+                keyed()
+                    .header("content-type", "application/json")
+                    .body("{}"),
+            );
+        }
+        for request in asked {
+            // The server may close before it has read all.
+            let Ok(response) = request.send().await else {
+                continue;
+            };
+            let answer = Answer::of(response).await;
+            if answer.status.is_client_error() || answer.status.is_server_error() {
+                check(&document, route, &answer);
+                seen.insert(answer.status.as_u16());
+            }
+        }
+    }
+    for status in [400, 401, 403, 404, 409, 413, 415, 421, 422, 428] {
+        assert!(seen.contains(&status), "{status} was never seen: {seen:?}");
     }
     stage.end().await;
 }

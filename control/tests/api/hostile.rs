@@ -396,17 +396,26 @@ async fn much_is_removed_only_when_its_count_is_named() {
 
 /// S33.
 #[tokio::test]
-async fn a_filter_is_text_and_no_pattern() {
+async fn a_pattern_takes_time_by_the_text_alone() {
     let stage = Stage::new().await;
     stage.letters("q", 1).await;
-    let pattern = "(a%2B)%2B$";
-    let found = stage
-        .get(&format!("/api/v1/dead?error={pattern}"))
-        .await
-        .is(200);
-    assert_eq!(found["items"], json!([]));
-    let found = stage.get("/api/v1/dead?error=no+relay").await.is(200);
-    assert_eq!(found["items"].as_array().unwrap().len(), 1);
+    stage.enqueue(json!({ "kind": "echo", "queue": "q" })).await;
+    stage.bury("q", &format!("{}!", "a".repeat(100_000))).await;
+    let count = |found: serde_json::Value| found["items"].as_array().unwrap().len();
+    for (pattern, expected) in [
+        ("(a%2B)%2B$", 0),
+        ("(a%2B)%2B!?", 2),
+        ("NO+relay$", 1),
+        ("%5Erejected:+no", 1),
+    ] {
+        let path = format!("/api/v1/dead?error={pattern}");
+        assert_eq!(count(stage.get(&path).await.is(200)), expected, "{pattern}");
+    }
+    let huge = "a%7B1000%7D%7B1000%7D%7B1000%7D";
+    for wrong in ["(", huge, &"x".repeat(1_001)] {
+        let path = format!("/api/v1/dead?error={wrong}");
+        stage.get(&path).await.refused(400, "error");
+    }
     stage.end().await;
 }
 

@@ -1,7 +1,13 @@
 //! Looking at queues and tasks, and changing them.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use futures::future::join_all;
 use serde_json::json;
+use tidemill_control::{ApiSettings, Remote, Role};
+use tidemill_shared::WorkerId;
+use tidemill_shared::ledger::{PresenceRecord, Role as LedgerRole};
 
 use crate::stage::Stage;
 
@@ -100,12 +106,14 @@ async fn an_action_is_right_from_each_state_or_refused() {
         .await
         .is(200);
     let log = stage.get(&format!("/api/v1/tasks/{id}/logs")).await.is(200);
-    assert!(
-        log["lines"][0]["text"]
-            .as_str()
-            .unwrap()
-            .contains("network flake")
+    let lines = log["lines"].as_array().unwrap().iter();
+    let lines: Vec<_> = lines.map(|line| line["text"].as_str().unwrap()).collect();
+    assert_eq!(
+        lines.last(),
+        Some(&"retried by root: network flake"),
+        "{lines:?}"
     );
+    assert!(lines.contains(&"buried by root"), "{lines:?}");
 
     stage.lease("default", 1).await;
     act(&id, json!({ "action": "skip" }))
@@ -258,5 +266,77 @@ async fn callers_at_once_are_all_served() {
         answer.is(202);
     }
     assert_eq!(stage.lease("default", 500).await.len(), 200);
+    stage.end().await;
+}
+
+/// Behaviour 72.
+#[tokio::test]
+async fn queues_processes_and_tokens_come_page_by_page() {
+    let stage = Stage::new().await;
+    for n in 0..7 {
+        let queue = format!("q{n}");
+        stage
+            .enqueue(json!({ "kind": "echo", "queue": queue }))
+            .await;
+        stage.token(&format!("token{n}"), Role::Viewer, &[]).await;
+        let started_at = stage.connection.clock.now();
+        let process = PresenceRecord {
+            id: WorkerId::new(format!("w{n}")).unwrap(),
+            role: LedgerRole::Worker,
+            host: "here".into(),
+            pid: n,
+            version: "0".into(),
+            started_at,
+            last_seen: started_at,
+            queues: Vec::new(),
+            kinds: None,
+            slots: 1,
+            busy: 0,
+            draining: false,
+            leader: false,
+            epoch: None,
+            shards: 1,
+            held: Vec::new(),
+        };
+        let ledger = &stage.connection.ledger;
+        ledger
+            .announce(&process, Duration::from_secs(60))
+            .await
+            .unwrap();
+    }
+    for (path, name, count) in [
+        ("/api/v1/queues", "queue", 7),
+        ("/api/v1/workers", "id", 7),
+        // And the one that asks.
+        ("/api/v1/tokens", "name", 8),
+    ] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = stage.get(&format!("{path}?limit=3{cursor}")).await.is(200);
+            let items = page["items"].as_array().unwrap();
+            assert!((1..=3).contains(&items.len()), "{page}");
+            seen.extend(items.iter().map(|one| one[name].to_string()));
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(seen.len(), count, "{path}: {seen:?}");
+        let sorted: BTreeSet<_> = seen.iter().collect();
+        assert_eq!(sorted.len(), count, "{path}: {seen:?}");
+        stage
+            .get(&format!("{path}?cursor=%00"))
+            .await
+            .refused(400, "cursor");
+    }
+    let remote = Remote::new(
+        &ApiSettings {
+            url: format!("http://{}", stage.address),
+            token: Some(stage.admin.clone()),
+            reason: None,
+        },
+        stage.connection.clock.clone(),
+    );
+    assert_eq!(remote.unwrap().tokens().await.unwrap().len(), 8);
     stage.end().await;
 }

@@ -231,6 +231,7 @@ impl<'a> Keeper<'a> {
             started_at: self.started_at,
             last_seen: self.connection.clock.now(),
             queues: Vec::new(),
+            kinds: None,
             slots: 0,
             busy: 0,
             draining: false,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::Term;
 use crate::ledger::shard::Shard;
-use crate::{QueueName, Result, Timestamp, WorkerId};
+use crate::{Kind, QueueName, Result, Timestamp, WorkerId};
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ impl Role {
         }
     }
 }
+
+/// The most kinds that a worker names.
+pub const MAX_KINDS: usize = 200;
 
 /// A shard that a producer leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +72,10 @@ pub struct PresenceRecord {
     pub last_seen: Timestamp,
     /// A worker's queues.
     pub queues: Vec<QueueName>,
+    /// The kinds that a worker knows, by name; absent where it does not say, or they are more than
+    /// [`MAX_KINDS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<Vec<Kind>>,
     /// A worker's slots.
     pub slots: u32,
     /// How many of them are busy.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidemill_shared::{
-    BuryReason, Change, Changed, Inspect, QueueStats, Removed, Replay, State, TaskFilter,
+    Burial, BuryReason, Change, Changed, Inspect, QueueStats, Removed, Replay, State, TaskFilter,
 };
 
 use crate::scene::{QUEUE, Scene, id, ids, queue, seconds};
@@ -23,6 +23,13 @@ pub(crate) async fn a_change_is_right_from_each_state_or_refused(scene: &Scene) 
     use State::{Active, Cancelled, Dead, Pending, Retry, Scheduled};
     let later = scene.after(seconds(3_600));
     let replay = Change::Replay(Replay::default());
+    let burial = Burial {
+        reason: BuryReason::Rejected,
+        buried_at: scene.now(),
+        due_at: scene.now(),
+        failures: 1,
+        crashes: 0,
+    };
     // In the order of `State::ALL`.
     let table = [
         (
@@ -47,6 +54,10 @@ pub(crate) async fn a_change_is_right_from_each_state_or_refused(scene: &Scene) 
             [To(Scheduled), To(Scheduled), No, To(Retry), No, No, No],
         ),
         (Change::Bury, [To(Dead), To(Dead), No, To(Dead), No, No, No]),
+        (
+            Change::Rebury(burial),
+            [To(Dead), To(Dead), No, No, No, No, No],
+        ),
         (
             replay,
             [No, No, No, No, To(Pending), To(Pending), To(Pending)],

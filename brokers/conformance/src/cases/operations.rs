@@ -5,7 +5,7 @@ use tidemill_shared::{
 };
 
 use crate::planning::schedule;
-use crate::scene::{QUEUE, Scene, TTL, claim, demand, key, kind, queue, seconds};
+use crate::scene::{QUEUE, Scene, TTL, claim, demand, key, kind, pattern, queue, seconds};
 use crate::verdicts::{ack, bury, retry};
 
 /// Behaviour 71.
@@ -234,15 +234,19 @@ pub(crate) async fn a_filter_finds_what_it_says(scene: &Scene) {
             ..any()
         },
         TaskFilter {
-            error: Some("oo".into()),
+            error: Some(pattern("oo")),
             ..any()
         },
         TaskFilter {
-            error: Some("%".into()),
+            error: Some(pattern("%")),
             ..any()
         },
         TaskFilter {
-            error: Some("BOOM".into()),
+            error: Some(pattern("BOOM")),
+            ..any()
+        },
+        TaskFilter {
+            error: Some(pattern("^error: b(o+)m$")),
             ..any()
         },
         TaskFilter {

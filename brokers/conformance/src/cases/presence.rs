@@ -2,7 +2,7 @@
 
 use tidemill_shared::ledger::{HeldShard, PresenceRecord, Role};
 
-use crate::scene::{Scene, TTL, millis, queue, seconds, worker};
+use crate::scene::{Scene, TTL, kind, millis, queue, seconds, worker};
 
 fn process(scene: &Scene, id: &str, role: Role) -> PresenceRecord {
     PresenceRecord {
@@ -14,6 +14,7 @@ fn process(scene: &Scene, id: &str, role: Role) -> PresenceRecord {
         started_at: scene.now(),
         last_seen: scene.now(),
         queues: vec![queue("default"), queue("mail")],
+        kinds: (role == Role::Worker).then(|| vec![kind("email.welcome")]),
         slots: 16,
         busy: 3,
         draining: false,

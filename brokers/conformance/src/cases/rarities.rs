@@ -2,7 +2,7 @@
 
 use tidemill_shared::{Change, Cursor, Envelope, MAX_LOOK, State, TaskFilter, fill_page};
 
-use crate::scene::{Scene, claim, key, kind, queue, seconds};
+use crate::scene::{Scene, claim, key, kind, pattern, queue, seconds};
 
 /// More than one call looks at.
 const MANY: usize = MAX_LOOK + 100;
@@ -90,7 +90,7 @@ pub(crate) async fn a_page_among_many_holds_what_its_filter_says(scene: &Scene) 
         (
             TaskFilter {
                 states: vec![State::Dead],
-                error: Some("oo".into()),
+                error: Some(pattern("oo")),
                 ..any()
             },
             "dead",

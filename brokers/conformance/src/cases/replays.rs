@@ -1,7 +1,9 @@
 //! Putting a finished task back in line.
 
 use serde_json::value::RawValue;
-use tidemill_shared::{Change, Changed, ContentType, ErrorKind, KeyFate, Payload, Replay, State};
+use tidemill_shared::{
+    Burial, Change, Changed, ContentType, ErrorKind, KeyFate, Payload, Replay, State,
+};
 
 use crate::scene::{QUEUE, Scene, claim, demand, id, ids, queue, seconds};
 use crate::verdicts::{ack_with, bury, retry};
@@ -166,4 +168,61 @@ pub(crate) async fn a_replay_is_not_stopped_by_its_own_key(scene: &Scene) {
         BACK
     );
     assert_eq!(scene.stats(QUEUE).await.dead, 0);
+}
+
+/// A letter whose replay is taken back is the letter that it was.
+pub(crate) async fn a_replay_that_is_taken_back_leaves_the_letter_as_it_was(scene: &Scene) {
+    dead(scene).await;
+    let before = scene.record("a").await;
+    let attempts = scene.attempts("a").await;
+    let burial = Burial::of(&before).expect("it is a dead letter");
+    scene.advance(seconds(60));
+    for delay in [None, Some(seconds(30))] {
+        let replay = Replay {
+            reset_attempts: true,
+            at: delay.map(|delay| scene.after(delay)),
+            ..Replay::default()
+        };
+        scene.change("a", Change::Replay(replay)).await;
+        assert_eq!(scene.record("a").await.failures, 0);
+        let rebury = Change::Rebury(burial);
+        assert!(matches!(
+            scene.change("a", rebury).await,
+            Changed::Done {
+                to: Some(State::Dead),
+                ..
+            }
+        ));
+        let after = scene.record("a").await;
+        assert_eq!(Burial::of(&after), Some(burial));
+        assert_eq!(after.error, before.error);
+        assert_eq!(after.finished_at, before.finished_at);
+        assert_eq!(scene.attempts("a").await, attempts);
+        assert_eq!(scene.stats(QUEUE).await.dead, 1);
+        scene.nothing_ready().await;
+    }
+}
+
+/// Behaviour 15. A queue that is full takes no dead letters back, as it takes nothing else.
+pub(crate) async fn a_replay_into_a_full_queue_is_refused(scene: &Scene) {
+    dead(scene).await;
+    let before = scene.record("a").await;
+    let (name, replay) = (queue(QUEUE), Change::Replay(Replay::default()));
+    let inspect = scene.inspect();
+    let limit = |most| inspect.set_limit(&name, Some(most));
+    limit(1).await.expect("limited");
+    scene.put("b", State::Pending).await;
+    let full = Changed::QueueFull { limit: 1 };
+    assert_eq!(scene.change("a", replay.clone()).await, full);
+    limit(0).await.expect("drained");
+    let drained = Changed::QueueFull { limit: 0 };
+    assert_eq!(scene.change("a", replay.clone()).await, drained);
+    let record = scene.record("a").await;
+    assert_eq!(Burial::of(&record), Burial::of(&before));
+    // What counts is the queue that it would come to.
+    let aside = Replay {
+        to_queue: Some(queue("other")),
+        ..Replay::default()
+    };
+    assert_eq!(scene.change("a", Change::Replay(aside)).await, BACK);
 }

@@ -214,6 +214,8 @@ fn alteration() -> impl Strategy<Value = Alteration> {
         2 => Just(Alteration::RunNow),
         2 => passing().prop_map(Alteration::Reschedule),
         1 => Just(Alteration::Bury),
+        2 => (passing(), reason(), 0..3_u8)
+            .prop_map(|(ago, reason, failures)| Alteration::Rebury(ago, reason, failures)),
         3 => replay(),
     ]
 }

@@ -125,6 +125,8 @@ pub(super) enum Alteration {
     RunNow,
     Reschedule(Duration),
     Bury,
+    /// As buried so long ago.
+    Rebury(Duration, BuryReason, u8),
     Replay {
         to_queue: Option<u8>,
         reset: bool,

@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use tidemill_shared::schedule::Schedule;
 use tidemill_shared::{
-    Change, Envelope, KeyClaim, Payload, Priority, Replay, TaskFilter, Timestamp, WorkerId,
+    Burial, Change, Envelope, KeyClaim, Payload, Priority, Replay, TaskFilter, Timestamp, WorkerId,
 };
 
 use super::operation::{Alteration, Filter, Item, Rule};
 use crate::planning::{policed, schedule_id};
-use crate::scene::{id, key, kind, queue, worker};
+use crate::scene::{id, key, kind, pattern, queue, worker};
 use crate::start;
 
 /// The name of a queue, a key, a schedule and so on.
@@ -71,6 +71,13 @@ pub(super) fn change(alteration: &Alteration, now: Timestamp) -> Change {
         Alteration::RunNow => Change::RunNow,
         Alteration::Reschedule(after) => Change::Reschedule(now + *after),
         Alteration::Bury => Change::Bury,
+        Alteration::Rebury(ago, reason, failures) => Change::Rebury(Burial {
+            reason: *reason,
+            buried_at: now - *ago,
+            due_at: now - *ago - Duration::from_secs(1),
+            failures: u32::from(*failures),
+            crashes: 0,
+        }),
         Alteration::Replay {
             to_queue,
             reset,
@@ -97,7 +104,7 @@ pub(super) fn wanted(filter: &Filter, now: Timestamp) -> TaskFilter {
         schedule: filter.schedule.map(|name| schedule_id(&named('s', name))),
         since: filter.since.map(|before| now - before),
         until: filter.until.map(|before| (now - before).max(start())),
-        error: filter.error.then(|| "retri".to_owned()),
+        error: filter.error.then(|| pattern("RETR[iy]")),
         reason: filter.reason,
         ..TaskFilter::default()
     }

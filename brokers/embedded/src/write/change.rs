@@ -51,7 +51,9 @@ pub(crate) fn change_many(
         match apply(tx, task, change, now)? {
             Ok(Changed::Done { .. }) => bulk.changed += 1,
             Ok(Changed::NotFound) => {}
-            Ok(Changed::Refused(_) | Changed::KeyTaken) | Err(_) => bulk.refused += 1,
+            Ok(Changed::Refused(_) | Changed::KeyTaken | Changed::QueueFull { .. }) | Err(_) => {
+                bulk.refused += 1;
+            }
         }
     }
     Ok(bulk)
@@ -82,6 +84,13 @@ fn apply(
             task.set_reason(tx, BuryReason::Operator)?;
             task.finish(tx, State::Dead, now)?;
         }
+        Change::Rebury(burial) if matches!(from, State::Scheduled | State::Pending) => {
+            task.set_reason(tx, burial.reason)?;
+            task.due_at = burial.due_at.as_micros();
+            task.failures = burial.failures.into();
+            task.crashes = burial.crashes.into();
+            task.finish(tx, State::Dead, burial.buried_at)?;
+        }
         Change::Replay(replay) if from.is_final() => {
             return replay::replay(tx, &mut task, replay, now);
         }
@@ -90,6 +99,7 @@ fn apply(
         | Change::RunNow
         | Change::Reschedule(_)
         | Change::Bury
+        | Change::Rebury(_)
         | Change::Replay(_) => return Ok(Ok(Changed::Refused(from))),
     }
     // What is not kept is gone.

@@ -130,13 +130,8 @@ fn refuse(
             return Ok(Some(Admission::Duplicate(holder)));
         }
     }
-    let queue = tx.book.queue(at);
-    match queue.limit {
-        Some(limit) if queue.waiting() >= limit => Ok(Some(Admission::QueueFull {
-            limit: limit.unsigned_abs(),
-        })),
-        _ => Ok(None),
-    }
+    let limit = tx.book.queue(at).full();
+    Ok(limit.map(|limit| Admission::QueueFull { limit }))
 }
 
 fn id_is_taken(tx: &Tx<'_>, envelope: &Envelope) -> Sql<bool> {

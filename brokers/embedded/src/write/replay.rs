@@ -64,6 +64,9 @@ pub(crate) fn replay(
             return Ok(Ok(Changed::KeyTaken));
         }
     }
+    if let Some(limit) = to.and_then(|to| tx.book.queue(to).full()) {
+        return Ok(Ok(Changed::QueueFull { limit }));
+    }
     task.free_key(tx)?;
     if let Some(queue) = &replay.to_queue {
         let at = tx.book.make(tx.conn, queue)?;

@@ -1,9 +1,10 @@
 -- Changes tasks as an operator asks.
 --
--- ARGV[2] cancel, delete, run, move or bury, [3] the instant for move, [4…] ids
+-- ARGV[2] cancel, delete, run, move, bury or rebury, [3] for move the instant, for rebury "buried due failures crashes
+--         reason" as they were, [4…] ids
 -- answers of each: the letter of its state before and of its state after (- when it is gone), ! and the
 --         letter where the change makes no sense, or ? when there is no such task
-local what, at = arg(), tonumber(arg())
+local what, with = arg(), arg()
 
 local function waits(task)
   return task.st == 's' or task.st == 'p' or task.st == 'r'
@@ -30,6 +31,7 @@ local changes_of = {
   -- What waits for a retry still does; a fire still passes the gate.
   move = function(task)
     if not waits(task) then return false end
+    local at = tonumber(with)
     local is_retry = task.st == 'r'
     alter(task, function()
       if task.passage ~= 'o' then task.passage = 'g' end
@@ -41,6 +43,14 @@ local changes_of = {
   bury = function(task)
     if not waits(task) then return false end
     finish(task, 'd', function() task.reason = 'operator' end)
+  end,
+  rebury = function(task)
+    if task.st ~= 's' and task.st ~= 'p' then return false end
+    local at, due, failures, crashes, reason = match(with, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+    finish(task, 'd', function()
+      task.due, task.failures, task.crashes = tonumber(due), tonumber(failures), tonumber(crashes)
+      task.reason = reason
+    end, tonumber(at))
   end,
 }
 

@@ -1,7 +1,8 @@
 -- Puts a finished task back in line.
 --
 -- ARGV[2] id, [3] its record as it was read, [4] the record as it is to be, [5] its queue from now on, [6] 1 to count failures and crashes from zero again, [7] its due time, or empty
--- answers as change, or K when its key is taken, or ~ when the record has changed since it was read
+-- answers as change, or K when its key is taken, Q and the limit when its queue is full, or ~ when the record has changed since
+--         it was read
 local id, old, record, queue, is_reset, at = arg(), arg(), arg(), arg(), arg() == '1', tonumber(arg())
 local task = load(id)
 if not task then return '?' end
@@ -10,8 +11,10 @@ if call('HGET', TASKS, id) ~= old then return '~' end
 if task.key then
   local holder = key_holder(queue, task.kind, task.key)
   if holder and holder ~= task.seq then return 'K' end
-  free_key(task)
 end
+local limit = full(queue)
+if limit then return 'Q' .. limit end
+if task.key then free_key(task) end
 local from = task.st
 unlink(task)
 if queue ~= task.queue then

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidemill_shared::{
-    Attempt, Bulk, Change, Changed, Cursor, Error, ErrorKind, HistoryPoint, Inspect, Key, Kind,
-    LeaseToken, MAX_LOOK, Page, Payload, QueueName, Removed, Replay, Result, ScheduleId,
+    Attempt, Bulk, Burial, Change, Changed, Cursor, Error, ErrorKind, HistoryPoint, Inspect, Key,
+    Kind, LeaseToken, MAX_LOOK, Page, Payload, QueueName, Removed, Replay, Result, ScheduleId,
     TaskFilter, TaskId, TaskRecord, Timestamp, merge_patch,
 };
 use tokio::time::Instant;
@@ -41,7 +41,8 @@ struct Walked {
 /// What a script does to one task.
 struct Alteration {
     what: &'static str,
-    at: Timestamp,
+    /// What it takes beside its name, as the script reads it.
+    with: String,
 }
 
 #[async_trait]
@@ -225,17 +226,24 @@ impl Inspect for RedisStore {
     }
 }
 
-/// A change that needs nothing but its name and an instant; a replay needs more.
+/// A change that needs nothing of the task's record; a replay does.
 fn alteration(change: &Change) -> Result<Alteration, &Replay> {
-    let (what, at) = match change {
-        Change::Cancel => ("cancel", Timestamp::MIN),
-        Change::Delete => ("delete", Timestamp::MIN),
-        Change::RunNow => ("run", Timestamp::MIN),
-        Change::Reschedule(at) => ("move", *at),
-        Change::Bury => ("bury", Timestamp::MIN),
+    let (what, with) = match change {
+        Change::Cancel => ("cancel", String::new()),
+        Change::Delete => ("delete", String::new()),
+        Change::RunNow => ("run", String::new()),
+        Change::Reschedule(at) => ("move", at.as_micros().to_string()),
+        Change::Bury => ("bury", String::new()),
+        Change::Rebury(burial) => ("rebury", words(burial)),
         Change::Replay(replay) => return Err(replay),
     };
-    Ok(Alteration { what, at })
+    Ok(Alteration { what, with })
+}
+
+fn words(burial: &Burial) -> String {
+    let (at, due) = (burial.buried_at.as_micros(), burial.due_at.as_micros());
+    let (failures, crashes) = (burial.failures, burial.crashes);
+    format!("{at} {due} {failures} {crashes} {}", burial.reason)
 }
 
 impl RedisStore {
@@ -292,7 +300,9 @@ impl RedisStore {
             match changed {
                 Changed::Done { .. } => bulk.changed += 1,
                 Changed::NotFound => {}
-                Changed::Refused(_) | Changed::KeyTaken => bulk.refused += 1,
+                Changed::Refused(_) | Changed::KeyTaken | Changed::QueueFull { .. } => {
+                    bulk.refused += 1;
+                }
             }
         }
         Ok(())
@@ -303,7 +313,7 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let mut args = self.args().with(alteration.what);
-        args.push(alteration.at.as_micros().to_string());
+        args.push(alteration.with.as_str());
         for id in ids {
             args.push(id.as_str());
         }
@@ -390,6 +400,9 @@ fn changed(answer: &[u8]) -> Option<Changed> {
     match answer {
         b"?" => Some(Changed::NotFound),
         [b'!', from] => Some(Changed::Refused(state(&[*from])?)),
+        [b'Q', limit @ ..] => Some(Changed::QueueFull {
+            limit: std::str::from_utf8(limit).ok()?.parse().ok()?,
+        }),
         [from, b'-'] => Some(Changed::Done {
             from: state(&[*from])?,
             to: None,

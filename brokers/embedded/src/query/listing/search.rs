@@ -8,6 +8,7 @@ use super::parts::{Order, Part};
 use crate::book::find_kind;
 use crate::code::reason_code;
 use crate::fault::Sql;
+use crate::query::failure;
 
 /// The conditions of a search, but for the states.
 pub(super) struct Search {
@@ -72,8 +73,9 @@ impl Search {
         if let Some(until) = filter.ended_until {
             and("t.finished_at < ?", Value::Integer(until.as_micros()));
         }
-        if let Some(text) = &filter.error {
-            and("instr(d.error_message, ?) > 0", Value::Text(text.clone()));
+        if let Some(pattern) = &filter.error {
+            let text = Value::Text(pattern.as_str().to_owned());
+            and(failure::IS_MEANT, text);
         }
         if let Some(reason) = filter.reason {
             and("d.reason = ?", Value::Integer(reason_code(reason)));

@@ -82,8 +82,8 @@ local function fire_started(task, at)
   change_fire(task, function(fire) fire.started = fire.started or at end)
 end
 
-function fire_ended(task, st)
-  change_fire(task, function(fire) fire.finished, fire.ended = now, st end)
+function fire_ended(task, st, at)
+  change_fire(task, function(fire) fire.finished, fire.ended = at, st end)
 end
 
 -- Its task, which had ended, was put back in line.

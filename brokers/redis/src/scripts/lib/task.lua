@@ -337,14 +337,15 @@ local function record_attempt(task, outcome, failure, started)
   mark(task, 'a')
 end
 
--- Ends a task: its state, its key, its fire; and its record, when it has no retention.
-local function finish(task, st, change)
+-- Ends a task, now or as of an instant before: its state, its key, its fire; and its record, when it has no retention.
+local function finish(task, st, change, at)
+  at = at or now
   alter(task, function()
     change(task)
-    task.st, task.passage, task.finished = st, 'o', now
+    task.st, task.passage, task.finished = st, 'o', at
   end)
   end_key(task, st)
-  if task.schedule then fire_ended(task, st) end
+  if task.schedule then fire_ended(task, st, at) end
   if st ~= 'd' and task.retention == 0 then remove(task) end
 end
 
