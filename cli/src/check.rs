@@ -55,7 +55,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Problem> {
     space(&context, &mut report).await?;
     queues(&context, &mut report).await?;
     people(&context, &mut served, &mut report).await?;
-    check_sources(&context.connection, &sources)?;
+    check_sources(context.broker().capabilities().max_payload, &sources)?;
     for doubt in spent(&sources, context.clock().now()) {
         report.doubt(doubt, "give it later instants, or remove it");
     }

@@ -93,8 +93,8 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     }
     let banner = banner::text(&settings, &url, &sources);
     let reloader = Reloader::new(&connection, settings.file.clone(), &sources).await?;
-    check_sources(&connection, &sources)?;
-    apply_sources(&connection, &sources).await?;
+    check_sources(connection.broker.capabilities().max_payload, &sources)?;
+    apply_sources(&connection, &sources, &[]).await?;
 
     let mut api = settings.control.clone();
     if api.listen.is_none() && taken(control::LISTEN).await {
@@ -148,7 +148,7 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
             row.log();
             events.missed(row);
         });
-        let (done, (), ()) = tokio::join!(roles, tell, reloader.run(&stop.well));
+        let (done, (), ()) = tokio::join!(roles, tell, reloader.run(stop.well.clone()));
         serving.end().await;
         ended.cancel();
         Ok(done.map(drop)?)

@@ -133,7 +133,7 @@ pub(crate) async fn run(args: EnqueueArgs, settings: Settings) -> Result<(), Pro
             return Err(Problem::failed(format!(
                 "the id {id} is taken; the first task stays as it is"
             ))
-            .hint("choose another id, or leave --id out"));
+            .hint("a call whose answer was lost may have added it: `tidemill task get ID` shows whether it is yours; for a new task leave --id out"));
         }
         Admission::QueueFull { limit } => {
             return Err(Problem::failed(format!(

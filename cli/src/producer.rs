@@ -95,8 +95,10 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     }
     let applying = async {
         let reloader = Reloader::new(&connection, file, &sources).await?;
-        check_sources(&connection, &sources)?;
-        apply_sources(&connection, &sources).await.map(|_| reloader)
+        check_sources(connection.broker.capabilities().max_payload, &sources)?;
+        apply_sources(&connection, &sources, &[])
+            .await
+            .map(|_| reloader)
     };
     let Some(reloader) = signals.before(applying).await? else {
         return Ok(());
@@ -120,7 +122,7 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     let clock = &*connection.clock;
     let work = async {
         let tell = misses.tell(clock, &ended, |row| row.log());
-        let (done, (), ()) = tokio::join!(schedule, tell, reloader.run(&stop.well));
+        let (done, (), ()) = tokio::join!(schedule, tell, reloader.run(stop.well.clone()));
         serving.end().await;
         Ok(done?)
     };

@@ -118,7 +118,7 @@ pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<
     };
     let mut context = Context::open(settings, missing).await?;
     let context = &mut context;
-    check_sources(&context.connection, &sources)?;
+    check_sources(context.broker().capabilities().max_payload, &sources)?;
     for doubt in spent(&sources, context.clock().now()) {
         output::warn(&doubt);
     }
@@ -150,6 +150,13 @@ pub(crate) async fn run(command: ScheduleCommand, settings: Settings) -> Result<
             done(there, &one, "resumed", context).await?;
         }
         ScheduleCommand::Delete(one) => {
+            let known = Schedules::schedule(context.ledger(), &one.id).await?;
+            if let Some(known) = known.filter(|known| known.source.starts_with("file:")) {
+                let owner = known.source;
+                output::warn(&format!(
+                    "it belongs to {owner}, which puts it back whenever it is applied"
+                ));
+            }
             let there = Schedules::delete_schedule(context.ledger(), &one.id).await?;
             done(there, &one, "deleted", context).await?;
         }

@@ -15,7 +15,7 @@ use tidemill::telemetry::Traces;
 use tidemill_control::ApiSettings;
 
 pub(crate) use file::{ControlSettings, ProducerSettings, WorkerSettings};
-pub(crate) use schedules::{ScheduleSource, Stamp, parse_source, read_sources, stamp};
+pub(crate) use schedules::{ScheduleSource, Stamp, named_files, parse_source, read_sources, stamp};
 pub(crate) use trial::{try_producer, try_worker};
 
 use crate::grammar::{GlobalArgs, LogFormat};

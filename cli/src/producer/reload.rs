@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemill::ledger::Schedules;
+use tidemill::ledger::{Applied, Schedules};
 use tidemill::{CancellationToken, Connection, SchedulerEvent};
+use tidemill_control::{AuditRecord, Auditor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 
 use crate::problem::Problem;
 use crate::schedule::{apply_sources, check_sources};
-use crate::settings::{ScheduleSource, Stamp, read_sources, stamp};
+use crate::settings::{ScheduleSource, Stamp, named_files, read_sources, stamp};
 
 /// How often the files are looked at. A change counts once a second look finds the same, so that a file
 /// that is being written is not read by halves.
@@ -68,6 +70,47 @@ impl Retry {
     }
 }
 
+/// What a look at the files found.
+struct Reading {
+    /// Taken first: what changes while they are read counts as changed since.
+    stamps: Stamps,
+    sources: Result<Vec<ScheduleSource>, Problem>,
+}
+
+impl Reading {
+    fn of(file: &Path) -> Self {
+        let stamps = stamps(named_files(file));
+        // One that may never end, such as a pipe, would never be read to its end.
+        let is_odd = |path: &&PathBuf| path.metadata().is_ok_and(|found| !found.is_file());
+        let sources = match stamps.keys().find(is_odd) {
+            Some(odd) => Err(Problem::usage(format!(
+                "{} is no regular file",
+                odd.display()
+            ))),
+            None => read_sources(file),
+        };
+        Self { stamps, sources }
+    }
+}
+
+/// The present versions of files.
+fn stamps(paths: impl IntoIterator<Item = PathBuf>) -> Stamps {
+    let paths = paths.into_iter();
+    paths.map(|path| (path.clone(), stamp(&path))).collect()
+}
+
+/// Does what may take long, or for ever where a file is on a share that does not answer, on a thread of its own. It
+/// holds up neither the runtime nor the end of the process.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || tell.send(work()).ok());
+    match told.await {
+        Ok(done) => done,
+        // It has panicked, which has been told.
+        Err(_) => std::future::pending().await,
+    }
+}
+
 /// What became of reading the files again.
 enum Outcome {
     /// These versions are in force, or are wrong and were told to be.
@@ -115,8 +158,19 @@ impl Reloader {
         }
     }
 
-    /// Watches until it is told to stop.
-    pub(crate) async fn run(mut self, stop: &CancellationToken) {
+    /// Watches until it is told to stop, as a task of its own: a long file must not hold up who fires schedules.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.watch() => {}
+            }
+        });
+        tasks.join_all().await;
+    }
+
+    async fn watch(mut self) {
         let mut seen = self.applied.clone();
         // If that cannot be had now, the first look has it.
         self.version = self.present_version().await.unwrap_or_default();
@@ -124,13 +178,13 @@ impl Reloader {
         let mut unfinished: Option<Retry> = None;
         loop {
             let (is_asked, is_set_back) = tokio::select! {
-                () = stop.cancelled() => return,
                 _ = self.hangup.recv() => (true, false),
                 () = self.set_back.notified() => (false, true),
                 () = tokio::time::sleep(LOOK) => (false, false),
             };
             looks = looks.wrapping_add(1);
-            let now = self.stamps();
+            let paths: Vec<_> = self.applied.keys().cloned().collect();
+            let now = aside(|| stamps(paths)).await;
             let has_changed = now != self.applied && now == seen;
             seen = now;
             let is_lost = is_set_back || looks.is_multiple_of(ASK_EVERY) && self.is_lost().await;
@@ -174,57 +228,78 @@ impl Reloader {
     }
 
     async fn reload(&mut self, why: &str) -> Outcome {
-        let before = self.stamps();
         let Some(file) = self.file.clone() else {
             tracing::info!("no schedule file is given: there is nothing to read again");
-            return Outcome::Known(before);
+            return Outcome::Known(Stamps::new());
         };
-        tracing::info!(file = %file.display(), "reading schedules again: {why}");
-        match self.apply(&file).await {
-            Ok((generation, applied)) => {
+        let shown = file.display().to_string();
+        tracing::info!(file = shown, "reading schedules again: {why}");
+        let limit = self.connection.broker.capabilities().max_payload;
+        let reading = aside(move || {
+            let Reading { stamps, sources } = Reading::of(&file);
+            let checked = sources.and_then(|read| check_sources(limit, &read).map(|()| read));
+            (stamps, checked)
+        });
+        let (tried, sources) = reading.await;
+        let sources = match sources {
+            Ok(sources) => sources,
+            // It is told once, and read again when it changes again.
+            Err(problem) => {
+                let why = problem.in_one_line();
+                tracing::error!(file = shown, "the schedules stay as they were: {why}");
+                return Outcome::Known(tried);
+            }
+        };
+        match self.apply(&sources).await {
+            Ok(generation) => {
                 self.generation = generation;
                 self.version = self.present_version().await.unwrap_or(self.version);
-                self.remember(&applied);
+                self.remember(&sources);
                 Outcome::Known(std::mem::take(&mut self.applied))
             }
             Err(problem) => {
-                tracing::error!(
-                    file = %file.display(),
-                    "the schedules stay as they were: {}",
-                    problem.in_one_line()
-                );
-                match problem {
-                    // It is told once, and read again when it changes again.
-                    Problem::Usage(_) => Outcome::Known(before),
-                    Problem::Failed(_) | Problem::ReaderGone => Outcome::Unfinished,
-                }
+                let why = problem.in_one_line();
+                tracing::error!(file = shown, "the schedules cannot be applied yet: {why}");
+                Outcome::Unfinished
             }
         }
     }
 
-    async fn apply(&self, file: &Path) -> Result<(u64, Vec<ScheduleSource>), Problem> {
+    async fn apply(&self, sources: &[ScheduleSource]) -> Result<u64, Problem> {
         // Asked first: what is lost from now on is seen at the next look.
         let generation = Schedules::generation(&*self.connection.ledger).await?;
-        let sources = read_sources(file)?;
-        check_sources(&self.connection, &sources)?;
-        let gone = self
+        let is_named = |name: &&String| sources.iter().any(|one| one.name == **name);
+        let gone: Vec<_> = self
             .names
             .iter()
-            .filter(|name| !sources.iter().any(|one| one.name == **name));
-        for name in gone {
-            Schedules::apply_schedules(&*self.connection.ledger, name, Vec::new()).await?;
-            tracing::info!(
-                source = name,
-                "schedules: no file holds them any more; removed"
-            );
+            .filter(|name| !is_named(name))
+            .cloned()
+            .collect();
+        let applied = apply_sources(&self.connection, sources, &gone).await?;
+        let auditor = Auditor::new(&self.connection);
+        let has_changed = |applied: &Applied| {
+            !(applied.added.is_empty() && applied.changed.is_empty() && applied.removed.is_empty())
+        };
+        for (source, applied) in applied.iter().filter(|(_, applied)| has_changed(applied)) {
+            let record = AuditRecord {
+                at: self.connection.clock.now(),
+                actor: "producer".to_owned(),
+                action: "applied".to_owned(),
+                subject: format!("schedules of {source}"),
+                details: Some(serde_json::json!({
+                    "added": applied.added,
+                    "changed": applied.changed,
+                    "removed": applied.removed,
+                })),
+                reason: None,
+                from: None,
+                outcome: "done".to_owned(),
+            };
+            if let Err(error) = auditor.store(&record).await {
+                tracing::warn!(%error, "no audit record of the schedules could be kept");
+            }
         }
-        apply_sources(&self.connection, &sources).await?;
-        Ok((generation, sources))
-    }
-
-    fn stamps(&self) -> Stamps {
-        let paths = self.applied.keys();
-        paths.map(|path| (path.clone(), stamp(path))).collect()
+        Ok(generation)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Making the schedules of files be exactly those that they hold.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use tidemill::ledger::{Applied, Schedules};
+use tidemill::ledger::{Applied, ScheduleRecord, Schedules};
 use tidemill::{Connection, Error, ErrorKind, ScheduleId};
 
 use crate::audit::{self, ReasonArgs};
@@ -23,7 +25,7 @@ pub(super) async fn apply(
     format: Format,
     context: &mut Context,
 ) -> Result<(), Problem> {
-    for (source, applied) in apply_sources(&context.connection, sources).await? {
+    for (source, applied) in apply_sources(&context.connection, sources, &[]).await? {
         let subject = format!("schedules of {source}");
         audit::keep(context, "applied", &subject, reason).await;
         if format == Format::Json {
@@ -61,16 +63,33 @@ pub(crate) fn words(applied: &Applied) -> String {
     )
 }
 
+/// How many schedules are read at once.
+const PAGE: usize = 1_000;
 /// So many ids of each kind stand in the line of the log.
 const NAMED: usize = 20;
 
-/// Applies each file, all or nothing of it. They have been checked before, so that what is wrong in one of them
-/// changes nothing of any.
+/// Applies each file, all or nothing of it, and removes what belongs to the sources that are gone. The files have been
+/// checked before, and whether an id belongs to somebody else is looked at first for all of them, so that what is
+/// wrong in one of them changes nothing of any.
 pub(crate) async fn apply_sources(
     connection: &Connection,
     sources: &[ScheduleSource],
+    gone: &[String],
 ) -> Result<Vec<(String, Applied)>, Problem> {
+    // Within one file the store sees to it.
+    if sources.len() + gone.len() > 1 {
+        make_way(connection, sources, gone).await?;
+    }
     let mut done = Vec::new();
+    for name in gone {
+        let applied = Schedules::apply_schedules(&*connection.ledger, name, Vec::new()).await?;
+        tracing::info!(
+            source = name,
+            "schedules: no file holds them any more; {}",
+            words(&applied)
+        );
+        done.push((name.clone(), applied));
+    }
     for source in sources {
         let schedules = source.schedules.clone();
         let applied = Schedules::apply_schedules(&*connection.ledger, &source.name, schedules)
@@ -82,12 +101,58 @@ pub(crate) async fn apply_sources(
     Ok(done)
 }
 
-/// Refuses schedules of which no fire could be made, each with its place.
-pub(crate) fn check_sources(
+/// Gives schedules that have moved from one of these files to another to their new owner, as they are: paused, say,
+/// and with what they fired. Fails before anything has changed where one belongs to somebody else.
+async fn make_way(
     connection: &Connection,
     sources: &[ScheduleSource],
+    gone: &[String],
 ) -> Result<(), Problem> {
-    let max_payload = connection.broker.capabilities().max_payload;
+    let stored = stored(connection).await?;
+    let is_ours =
+        |owner: &String| gone.contains(owner) || sources.iter().any(|source| source.name == *owner);
+    let mut moved = Vec::new();
+    for source in sources {
+        for (place, schedule) in source.placed() {
+            match stored.get(&schedule.id) {
+                Some(known) if known.source == source.name => {}
+                Some(known) if is_ours(&known.source) => moved.push((source, schedule)),
+                Some(known) => return Err(taken(&place, &schedule.id, &known.source)),
+                None => {}
+            }
+        }
+    }
+    for (source, schedule) in moved {
+        Schedules::put_schedule(&*connection.ledger, &source.name, schedule.clone()).await?;
+    }
+    Ok(())
+}
+
+/// What the ledger knows of all schedules.
+pub(super) async fn stored(
+    connection: &Connection,
+) -> Result<BTreeMap<ScheduleId, ScheduleRecord>, Problem> {
+    let mut stored = BTreeMap::new();
+    let mut cursor = None;
+    loop {
+        let page = Schedules::schedules(&*connection.ledger, cursor, PAGE).await?;
+        let records = page.items.into_iter();
+        stored.extend(records.map(|record| (record.schedule.id.clone(), record)));
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(stored);
+        }
+    }
+}
+
+fn taken(place: &str, id: &ScheduleId, owner: &str) -> Problem {
+    Problem::failed(format!("{place} cannot be applied"))
+        .because(format!("schedule {id} belongs to {owner}"))
+        .hint("give it another id, or delete the other one first")
+}
+
+/// Refuses schedules of which no fire could be made, each with its place.
+pub(crate) fn check_sources(max_payload: usize, sources: &[ScheduleSource]) -> Result<(), Problem> {
     for (place, schedule) in sources.iter().flat_map(ScheduleSource::placed) {
         schedule
             .check(max_payload)

@@ -6,19 +6,18 @@ mod difference;
 mod show;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
-use tidemill::ledger::{ScheduleRecord, Schedules};
+use tidemill::Timestamp;
+use tidemill::ledger::ScheduleRecord;
 use tidemill::schedule::Schedule;
-use tidemill::{ScheduleId, Timestamp};
 
+use super::apply::stored;
 use crate::context::Context;
 use crate::output::Format;
 use crate::problem::Problem;
 use crate::settings::ScheduleSource;
-
-const PAGE: usize = 1_000;
 
 /// How many days a plan looks ahead unless it is told otherwise.
 pub(super) const DAYS: u16 = 7;
@@ -121,29 +120,29 @@ pub(super) async fn plan(
     format: Format,
     context: &mut Context,
 ) -> Result<(), Problem> {
-    let stored = stored(context).await?;
+    let stored = stored(&context.connection).await?;
     let from = context.clock().now();
     let days = extent.days;
     let window = Window { from, days };
+    let owned = |owner: &str| sources.iter().any(|source| source.name == owner);
     let mut conflicts = Vec::new();
     let mut cases = Vec::new();
+    let mut named = HashSet::new();
     for source in sources {
-        let mut named = HashSet::new();
         for schedule in &source.schedules {
             named.insert(&schedule.id);
             match stored.get(&schedule.id) {
-                Some(old) if old.source != source.name => {
+                Some(old) if !owned(&old.source) => {
                     let (id, owner) = (&schedule.id, &old.source);
                     conflicts.push(format!("schedule {id} belongs to {owner}"));
                 }
                 old => cases.push(Case::of(&source.name, old, schedule, from)),
             }
         }
-        let own = stored.values().filter(|old| old.source == source.name);
-        let gone = own.filter(|old| !named.contains(&old.schedule.id));
-        cases.extend(gone.map(|old| Case::gone(&source.name, old)));
     }
-    let owned = |owner: &str| sources.iter().any(|source| source.name == owner);
+    let gone = stored.values();
+    let gone = gone.filter(|old| owned(&old.source) && !named.contains(&old.schedule.id));
+    cases.extend(gone.map(|old| Case::gone(&old.source, old)));
     let others = stored.values().filter(|old| !owned(&old.source));
     cases.extend(others.map(Case::untouched));
     let unchanged = cases
@@ -158,20 +157,6 @@ pub(super) async fn plan(
     let problem = Problem::failed("the file cannot be applied");
     let problem = conflicts.into_iter().fold(problem, Problem::because);
     Err(problem.hint("give it another id, or delete the other one first"))
-}
-
-async fn stored(context: &Context) -> Result<BTreeMap<ScheduleId, ScheduleRecord>, Problem> {
-    let mut stored = BTreeMap::new();
-    let mut cursor = None;
-    loop {
-        let page = Schedules::schedules(context.ledger(), cursor, PAGE).await?;
-        let records = page.items.into_iter();
-        stored.extend(records.map(|record| (record.schedule.id.clone(), record)));
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(stored);
-        }
-    }
 }
 
 /// What the ledger would know about a new schedule.

@@ -1,8 +1,8 @@
 //! Schedules in files: `[[schedule]]` entries, read strictly, with the place of what is wrong.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 use tidemill::schedule::Schedule;
@@ -26,14 +26,27 @@ pub(crate) struct ScheduleSource {
     lines: Vec<usize>,
 }
 
-/// What tells one version of a file from another: when it was changed, and its length. A file that is
-/// missing has none.
-pub(crate) type Stamp = Option<(SystemTime, u64)>;
+/// What tells one version of a file from another: when it was changed, which nobody can set back, its length, and
+/// which file it is. A file that is missing has none.
+pub(crate) type Stamp = Option<((i64, i64), u64, u64)>;
 
 /// The present version of a file.
 pub(crate) fn stamp(path: &Path) -> Stamp {
     let file = path.metadata().ok()?;
-    Some((file.modified().ok()?, file.len()))
+    Some(((file.ctime(), file.ctime_nsec()), file.len(), file.ino()))
+}
+
+/// A file and those that it names, as far as it can be read.
+pub(crate) fn named_files(path: &Path) -> Vec<PathBuf> {
+    // What is read from a pipe is gone, and it may never end.
+    if !path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let form = super::read_text(path).and_then(|text| file::parse(&text, path));
+    let named = form.map(|form| form.schedules).unwrap_or_default();
+    let named = named.into_iter().map(|other| folder.join(other));
+    std::iter::once(path.to_owned()).chain(named).collect()
 }
 
 impl ScheduleSource {

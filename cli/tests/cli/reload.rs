@@ -4,6 +4,7 @@ use nix::sys::signal::Signal;
 use redis::Connection;
 
 use crate::bench::{Bench, PATIENCE, Running};
+use crate::control::Service;
 
 const TICK: &str = "[[schedule]]\nid = \"tick\"\nevery = \"1h\"\nkind = \"echo\"\n";
 const TOCK: &str = "[[schedule]]\nid = \"tock\"\nevery = \"1h\"\nkind = \"echo\"\n";
@@ -63,13 +64,121 @@ fn an_id_of_somebody_else_is_told_with_its_line_until_it_is_free() {
     bench.file("jobs.toml", TICK);
     let mut producer = producer(&bench);
     bench.file("jobs.toml", format!("{TICK}{TOCK}"));
-    let line = producer.line_with("stay as they were", PATIENCE);
+    let line = producer.line_with("cannot be applied yet", PATIENCE);
     assert!(line.contains("jobs.toml:6"), "{line}");
     producer.line_with("they could not be applied", PATIENCE);
     bench.file("other.toml", "");
     bench.say("schedule apply other.toml").good();
     producer.line_with("1 added, 0 changed, 0 removed, 1 unchanged", PATIENCE);
     assert_eq!(ids(&bench), ["tick", "tock"]);
+}
+
+fn named(id: &str) -> String {
+    TICK.replace("tick", id)
+}
+
+/// A producer on a file that names others.
+fn with_parts(bench: &Bench, parts: &[(&str, &str)]) -> Running {
+    let names: Vec<_> = parts.iter().map(|(name, _)| format!("{name:?}")).collect();
+    bench.file(
+        "jobs.toml",
+        format!("schedules = [{}]\n{TICK}", names.join(", ")),
+    );
+    for (name, text) in parts {
+        bench.file(name, text);
+    }
+    producer(bench)
+}
+
+#[test]
+fn what_one_of_several_files_may_not_have_changes_nothing_of_any() {
+    let bench = Bench::new();
+    bench.file("other.toml", TOCK);
+    bench.say("schedule apply other.toml").good();
+    let mut producer = with_parts(&bench, &[("a.toml", ""), ("b.toml", "")]);
+    bench.file("a.toml", named("a"));
+    bench.file("b.toml", TOCK);
+    let line = producer.line_with("cannot be applied yet", PATIENCE);
+    assert!(
+        line.contains("b.toml:2") && line.contains("file:other.toml"),
+        "{line}"
+    );
+    assert_eq!(ids(&bench), ["tock", "tick"]);
+    bench
+        .say("schedule apply jobs.toml")
+        .refused(1, "b.toml:2 cannot be applied");
+    assert_eq!(ids(&bench), ["tock", "tick"]);
+}
+
+#[test]
+fn a_schedule_that_moves_to_another_file_stays_what_it_is() {
+    let bench = Bench::new();
+    let one = named("one");
+    let mut producer = with_parts(&bench, &[("a.toml", ""), ("b.toml", &one)]);
+    producer.line_with("b.toml", PATIENCE);
+    bench.say("schedule pause one --reason moving").good();
+    for (from, to) in [("b.toml", "a.toml"), ("a.toml", "b.toml")] {
+        bench.file(from, "");
+        bench.file(to, &one);
+        let plan = bench.say("schedule plan jobs.toml").good();
+        assert!(
+            plan.contains("0 to add, 0 to change, 0 to remove"),
+            "{plan}"
+        );
+        bench.say("schedule apply jobs.toml").good();
+        let shown = bench.say("schedule show one -o json").json().remove(0);
+        assert_eq!(shown["source"], format!("file:{to}"));
+        assert_eq!(
+            (&shown["paused"], &shown["revision"]),
+            (&true.into(), &2.into())
+        );
+    }
+    assert_eq!(producer.stop().0, 0);
+}
+
+#[test]
+fn a_file_that_is_named_anew_is_watched_even_while_it_is_missing_or_wrong() {
+    let bench = Bench::new();
+    let mut producer = with_parts(&bench, &[("a.toml", "")]);
+    bench.file(
+        "jobs.toml",
+        format!("schedules = [\"a.toml\", \"new.toml\"]\n{TICK}"),
+    );
+    producer.line_with("new.toml cannot be read", PATIENCE);
+    bench.file("new.toml", "[[schedule]]\nid = \"new\"\n");
+    producer.line_with("new.toml:1", PATIENCE);
+    bench.file("new.toml", named("new"));
+    producer.line_with("1 added", PATIENCE);
+    assert_eq!(ids(&bench), ["tick", "new"]);
+}
+
+#[test]
+fn a_file_that_has_become_a_pipe_holds_nothing_up() {
+    let bench = Bench::new();
+    bench.file("jobs.toml", TICK.replace("1h", "1s"));
+    let mut producer = producer(&bench);
+    std::fs::remove_file(bench.path("jobs.toml")).unwrap();
+    nix::unistd::mkfifo(&bench.path("jobs.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    producer.line_with("jobs.toml is no regular file", PATIENCE);
+    assert_eq!(ids(&bench), ["tick"]);
+    assert_eq!(producer.stop().0, 0);
+}
+
+#[test]
+fn what_a_reload_changed_is_on_record() {
+    let bench = Bench::new();
+    bench.file("jobs.toml", TICK);
+    let mut producer = producer(&bench);
+    bench.file("jobs.toml", TOCK);
+    producer.line_with("1 added, 0 changed, 1 removed", PATIENCE);
+    // The record of the first reading has been kept when the second begins.
+    producer.signal(Signal::SIGHUP);
+    producer.line_with("asked by SIGHUP", PATIENCE);
+    let service = Service::start(&bench, &[]);
+    let (_, answer) = service.ask("GET /api/v1/audit", None, "");
+    let record = &answer["items"][0];
+    assert_eq!(record["subject"], "schedules of file:jobs.toml", "{answer}");
+    assert_eq!(record["details"]["added"][0], "tock", "{answer}");
 }
 
 #[test]
