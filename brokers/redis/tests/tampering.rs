@@ -189,3 +189,39 @@ async fn a_key_of_a_wrong_type_is_moved_out_of_the_way() {
         assert_eq!((stats.pending, stats.active), (0, 0), "with a wrong {name}");
     }
 }
+
+/// Behaviour 71. A script that met a key of a wrong type stopped half-way: what it left is counted anew.
+#[tokio::test]
+async fn counters_are_right_again_after_a_key_of_a_wrong_type() {
+    let mut scene = Scene::new().await;
+    let keyed = |id: &str| {
+        let mut envelope = scene.envelope(id);
+        envelope.key = Some(KeyClaim::new(Key::new(id).unwrap()));
+        envelope.retention = 60 * MINUTE;
+        envelope
+    };
+    let broker = scene.space.connection().broker;
+    let tasks = vec![keyed("a"), keyed("b"), keyed("c")];
+    broker.enqueue(tasks).await.unwrap();
+    let held = scene.lease(3).await;
+    scene.tamper("SET", "keys:default", &["junk"]);
+    for lease in held {
+        let settlement = Settlement {
+            token: lease.token,
+            started_at: Some(lease.ready_at),
+            verdict: Verdict::Ack { result: None },
+        };
+        broker.settle(vec![settlement]).await.unwrap_err();
+    }
+    for _ in 0..12 {
+        scene.sweep().await;
+        scene.space.clock().advance(MINUTE / 20);
+    }
+    scene.space.clock().advance(MINUTE);
+    for _ in 0..3 {
+        scene.sweep().await;
+        scene.work_off().await;
+    }
+    let stats = scene.stats().await.remove(0);
+    assert_eq!((stats.pending, stats.active, stats.completed), (0, 0, 3));
+}

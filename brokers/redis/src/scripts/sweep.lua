@@ -101,6 +101,8 @@ end
 if depth == 'types' then
   may_exceed_memory()
   mend_types()
+  -- A script that met such a key stopped half-way, perhaps between two counters.
+  if #moved > 0 and not is_recounting() then start_recount() end
 end
 work_off(DUE, function()
   answer[1], answer[2] = promote(budget)
