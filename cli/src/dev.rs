@@ -94,7 +94,7 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     let banner = banner::text(&settings, &url, &sources);
     let reloader = Reloader::new(&connection, settings.file.clone(), &sources).await?;
     check_sources(connection.broker.capabilities().max_payload, &sources)?;
-    apply_sources(&connection, &sources, &[]).await?;
+    apply_sources(&connection, &sources).await?;
 
     let mut api = settings.control.clone();
     if api.listen.is_none() && taken(control::LISTEN).await {

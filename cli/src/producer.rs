@@ -96,9 +96,7 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     let applying = async {
         let reloader = Reloader::new(&connection, file, &sources).await?;
         check_sources(connection.broker.capabilities().max_payload, &sources)?;
-        apply_sources(&connection, &sources, &[])
-            .await
-            .map(|_| reloader)
+        apply_sources(&connection, &sources).await.map(|_| reloader)
     };
     let Some(reloader) = signals.before(applying).await? else {
         return Ok(());

@@ -5,6 +5,7 @@ mod backfill;
 mod doubts;
 mod fires;
 mod list;
+mod parts;
 mod plan;
 mod put;
 mod view;

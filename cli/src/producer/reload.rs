@@ -31,8 +31,6 @@ pub(crate) struct Reloader {
     connection: Connection,
     /// The file that holds the schedules or names the files that do.
     file: Option<PathBuf>,
-    /// The sources that were applied last: one that is not named any more loses its schedules.
-    names: Vec<String>,
     /// The versions that were applied last.
     applied: Stamps,
     /// The life of the store in which they were.
@@ -130,7 +128,6 @@ impl Reloader {
         let mut reloader = Self {
             connection: connection.clone(),
             file,
-            names: Vec::new(),
             applied: Stamps::new(),
             generation: Schedules::generation(&*connection.ledger).await?,
             version: 0,
@@ -142,7 +139,6 @@ impl Reloader {
     }
 
     fn remember(&mut self, applied: &[ScheduleSource]) {
-        self.names = applied.iter().map(|one| one.name.clone()).collect();
         let versions = applied.iter().map(|one| (one.path.clone(), one.stamp));
         self.applied = versions.collect();
     }
@@ -268,14 +264,7 @@ impl Reloader {
     async fn apply(&self, sources: &[ScheduleSource]) -> Result<u64, Problem> {
         // Asked first: what is lost from now on is seen at the next look.
         let generation = Schedules::generation(&*self.connection.ledger).await?;
-        let is_named = |name: &&String| sources.iter().any(|one| one.name == **name);
-        let gone: Vec<_> = self
-            .names
-            .iter()
-            .filter(|name| !is_named(name))
-            .cloned()
-            .collect();
-        let applied = apply_sources(&self.connection, sources, &gone).await?;
+        let applied = apply_sources(&self.connection, sources).await?;
         let auditor = Auditor::new(&self.connection);
         let has_changed = |applied: &Applied| {
             !(applied.added.is_empty() && applied.changed.is_empty() && applied.removed.is_empty())

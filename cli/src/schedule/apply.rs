@@ -6,6 +6,7 @@ use serde::Serialize;
 use tidemill::ledger::{Applied, ScheduleRecord, Schedules};
 use tidemill::{Connection, Error, ErrorKind, ScheduleId};
 
+use super::parts;
 use crate::audit::{self, ReasonArgs};
 use crate::context::Context;
 use crate::output::{Format, counted};
@@ -25,7 +26,7 @@ pub(super) async fn apply(
     format: Format,
     context: &mut Context,
 ) -> Result<(), Problem> {
-    for (source, applied) in apply_sources(&context.connection, sources, &[]).await? {
+    for (source, applied) in apply_sources(&context.connection, sources).await? {
         let subject = format!("schedules of {source}");
         audit::keep(context, "applied", &subject, reason).await;
         if format == Format::Json {
@@ -68,20 +69,22 @@ const PAGE: usize = 1_000;
 /// So many ids of each kind stand in the line of the log.
 const NAMED: usize = 20;
 
-/// Applies each file, all or nothing of it, and removes what belongs to the sources that are gone. The files have been
-/// checked before, and whether an id belongs to somebody else is looked at first for all of them, so that what is
+/// Applies each file, all or nothing of it, and removes what belongs to those that the first names no more. The files
+/// have been checked before, and whether an id belongs to somebody else is looked at first for all of them, so that what is
 /// wrong in one of them changes nothing of any.
 pub(crate) async fn apply_sources(
     connection: &Connection,
     sources: &[ScheduleSource],
-    gone: &[String],
 ) -> Result<Vec<(String, Applied)>, Problem> {
+    let gone = parts::gone(connection, sources).await?;
     // Within one file the store sees to it.
     if sources.len() + gone.len() > 1 {
-        make_way(connection, sources, gone).await?;
+        make_way(connection, sources, &gone).await?;
     }
+    // Before and after, so that whoever is cut off between is made up for by the next.
+    parts::remember(connection, sources, &gone).await?;
     let mut done = Vec::new();
-    for name in gone {
+    for name in &gone {
         let applied = Schedules::apply_schedules(&*connection.ledger, name, Vec::new()).await?;
         tracing::info!(
             source = name,
@@ -98,6 +101,7 @@ pub(crate) async fn apply_sources(
         tell(source, &applied);
         done.push((source.name.clone(), applied));
     }
+    parts::remember(connection, sources, &[]).await?;
     Ok(done)
 }
 

@@ -14,6 +14,7 @@ use tidemill::ledger::ScheduleRecord;
 use tidemill::schedule::Schedule;
 
 use super::apply::stored;
+use super::parts;
 use crate::context::Context;
 use crate::output::Format;
 use crate::problem::Problem;
@@ -124,7 +125,11 @@ pub(super) async fn plan(
     let from = context.clock().now();
     let days = extent.days;
     let window = Window { from, days };
-    let owned = |owner: &str| sources.iter().any(|source| source.name == owner);
+    let dropped = parts::gone(&context.connection, sources).await?;
+    let owned = |owner: &str| {
+        sources.iter().any(|source| source.name == owner)
+            || dropped.iter().any(|name| name == owner)
+    };
     let mut conflicts = Vec::new();
     let mut cases = Vec::new();
     let mut named = HashSet::new();

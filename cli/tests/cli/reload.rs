@@ -153,6 +153,27 @@ fn a_file_that_is_named_anew_is_watched_even_while_it_is_missing_or_wrong() {
 }
 
 #[test]
+fn a_file_that_is_named_no_more_loses_its_schedules_whoever_applies_the_others_next() {
+    let bench = Bench::new();
+    let (a, b) = (named("a"), named("b"));
+    let producer = with_parts(&bench, &[("a.toml", &a), ("b.toml", &b)]);
+    assert_eq!(producer.stop().0, 0);
+    bench.file("jobs.toml", format!("schedules = [\"b.toml\"]\n{TICK}"));
+    let plan = bench.say("schedule plan jobs.toml").good();
+    assert!(
+        plan.contains("- a") && plan.contains("1 to remove"),
+        "{plan}"
+    );
+    bench.say("schedule apply jobs.toml").good();
+    assert_eq!(ids(&bench), ["tick", "b"]);
+    // One that is applied by itself now is left alone.
+    bench.say("schedule apply b.toml").good();
+    bench.file("jobs.toml", TICK);
+    bench.say("schedule apply jobs.toml").good();
+    assert_eq!(ids(&bench), ["tick", "b"]);
+}
+
+#[test]
 fn a_file_that_has_become_a_pipe_holds_nothing_up() {
     let bench = Bench::new();
     bench.file("jobs.toml", TICK.replace("1h", "1s"));

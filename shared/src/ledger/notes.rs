@@ -23,11 +23,13 @@ pub enum Book {
     ReplayParts,
     /// The queues of a broker beside the ledger, which cannot list them itself.
     Queues,
+    /// Which sources of schedules were applied together.
+    Sources,
 }
 
 impl Book {
     /// Every book.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Tokens,
         Self::Audit,
         Self::Answers,
@@ -35,6 +37,7 @@ impl Book {
         Self::Replays,
         Self::ReplayParts,
         Self::Queues,
+        Self::Sources,
     ];
 
     /// The name under which stores keep it.
@@ -48,6 +51,7 @@ impl Book {
             Self::Replays => "replays",
             Self::ReplayParts => "replay_parts",
             Self::Queues => "queues",
+            Self::Sources => "sources",
         }
     }
 }
