@@ -10,6 +10,8 @@ use clap::{Args, Subcommand};
 use tidemill::{BuryReason, Change, NoteName, State, TaskFilter, TaskId, TaskRecord};
 use tidemill_control::Choice;
 
+pub(crate) use files::letter_line;
+
 use crate::audit::ReasonArgs;
 use crate::context::{Context, Missing};
 use crate::output::OutputArgs;

@@ -18,6 +18,7 @@ use crate::metrics::{PRODUCER_PORT, Serving};
 use crate::output::{self, Out};
 use crate::problem::Problem;
 use crate::producer::{Misses, Reloader};
+use crate::retention::retain;
 use crate::schedule::{apply_sources, check_sources, spent, unserved};
 use crate::settings::{
     ProducerSettings, ScheduleSource, Settings, WorkerSettings, parse_source, try_producer,
@@ -106,7 +107,7 @@ pub(crate) async fn run(args: DevArgs, settings: Settings) -> Result<(), Problem
     let api = api.bind().await.map_err(control::refused)?;
 
     let (feed, events) = feed::channel();
-    let worker = worker::builder(&connection, &given)
+    let worker = retain(worker::builder(&connection, &given), &settings.dead)?
         .on_event(events.worker())
         .on_event(metrics.worker_observer())
         .build()?;

@@ -29,6 +29,7 @@ mod producer;
 mod progress;
 mod queue;
 mod repair;
+mod retention;
 mod run;
 mod schedule;
 mod selection;

@@ -14,7 +14,9 @@ use tidemill::Namespace;
 use tidemill::telemetry::Traces;
 use tidemill_control::ApiSettings;
 
-pub(crate) use file::{ControlSettings, ProducerSettings, WorkerSettings};
+pub(crate) use file::{
+    BoundsTable, ControlSettings, DeadSettings, ProducerSettings, WorkerSettings,
+};
 pub(crate) use schedules::{ScheduleSource, Stamp, named_files, parse_source, read_sources, stamp};
 pub(crate) use trial::{try_producer, try_worker};
 
@@ -53,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) worker: WorkerSettings,
     pub(crate) producer: ProducerSettings,
     pub(crate) control: ControlSettings,
+    pub(crate) dead: DeadSettings,
     /// Who is named in audit lines.
     pub(crate) actor: String,
 }
@@ -117,6 +120,7 @@ impl Settings {
             worker: form.worker,
             producer: form.producer,
             control: form.control,
+            dead: form.dead,
             actor: flags
                 .actor
                 .or_else(user)

@@ -10,6 +10,7 @@ use tidemill::{Connection, DelayedTrace, Worker, WorkerBuilder, builtin};
 use crate::context::{self, broker_url};
 use crate::metrics::{Serving, WORKER_PORT};
 use crate::problem::Problem;
+use crate::retention::{RetentionArgs, retain};
 use crate::settings::{Settings, WorkerSettings, try_worker};
 use crate::signals::{Signals, Stop};
 use crate::values::{WeightedQueue, positive_duration};
@@ -35,6 +36,8 @@ pub(crate) struct WorkerArgs {
     /// Trace of what runs delayed, again or replayed: a new one that links to where the task came from, or a part of that one [default: link]
     #[arg(long, value_name = "HOW", env = "TIDEMILL_WORKER_DELAYED_TRACE")]
     delayed_trace: Option<Delayed>,
+    #[command(flatten)]
+    retention: RetentionArgs,
 }
 
 /// What becomes of the trace of a task that does not run at once.
@@ -111,7 +114,8 @@ pub(crate) fn builder(connection: &Connection, settings: &WorkerSettings) -> Wor
 }
 
 /// Runs until it is told to stop.
-pub(crate) async fn run(args: WorkerArgs, mut settings: Settings) -> Result<(), Problem> {
+pub(crate) async fn run(mut args: WorkerArgs, mut settings: Settings) -> Result<(), Problem> {
+    let dead = std::mem::take(&mut args.retention).over(std::mem::take(&mut settings.dead));
     let mut file = std::mem::take(&mut settings.worker);
     let given = args.over(&mut file);
     try_worker(&settings, &given, &file).await?;
@@ -124,7 +128,7 @@ pub(crate) async fn run(args: WorkerArgs, mut settings: Settings) -> Result<(), 
         return Ok(());
     };
     let connection = metrics.watch(&connection);
-    let worker = builder(&connection, &given)
+    let worker = retain(builder(&connection, &given), &dead)?
         .on_event(metrics.worker_observer())
         .build()?;
     metrics.watch_worker(&worker);

@@ -81,6 +81,8 @@ pub enum Change {
     Cancel,
     /// Removes every trace of it. Refused while it runs.
     Delete,
+    /// The same of a dead letter, and of no other task.
+    Purge,
     /// Makes it ready now: from scheduled and retry.
     RunNow,
     /// Moves its due time: from scheduled, pending and retry.

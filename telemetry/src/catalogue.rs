@@ -69,6 +69,7 @@ pub const CATALOGUE: &[Described] = &[
     counter(names::PROCESSED_TOTAL, &["queue", "status"], "Runs that ended in this process: completed, retry, dead, cancelled, snoozed, released or lost"),
     counter(names::RETRIES_TOTAL, &[], "Runs that failed and are repeated"),
     counter(names::DEAD_TOTAL, &["reason"], "Tasks that became dead letters here"),
+    counter(names::DEAD_DROPPED_TOTAL, &["queue", "bound"], "Dead letters that this process removed because they were beyond their bounds: age, count or bytes"),
     gauge(names::DEAD_LETTERS, &["queue"], "Dead letters in the store"),
     counter(names::LEASE_LOST_TOTAL, &[], "Leases that passed to somebody else during a run"),
     counter(names::ORPHANS_RECOVERED_TOTAL, &[], "Tasks that this process took back from workers that died"),

@@ -25,6 +25,8 @@ pub const PROCESSED_TOTAL: &str = "tidemill_processed_total";
 pub const RETRIES_TOTAL: &str = "tidemill_retries_total";
 /// Tasks that became dead letters, by `reason`.
 pub const DEAD_TOTAL: &str = "tidemill_dead_total";
+/// Dead letters that were beyond their bounds and are removed, by `queue` and `bound`.
+pub const DEAD_DROPPED_TOTAL: &str = "tidemill_dead_dropped_total";
 /// Dead letters in the store, by `queue`.
 pub const DEAD_LETTERS: &str = "tidemill_dead_letters";
 /// Leases that passed to somebody else during a run.

@@ -17,6 +17,7 @@ use crate::handler::{Blocking, ErasedHandler, Raw, Typed};
 use crate::middleware::Middleware;
 use crate::quota::Order;
 use crate::registry::{HandlerOptions, TaskRegistry};
+use crate::retention::{DroppedLetter, Retention, RetentionRules};
 use crate::settings::{DelayedTrace, Settings, check_cancel_grace};
 use crate::{Run, TaskResult, Worker, panics};
 
@@ -31,6 +32,7 @@ pub struct WorkerBuilder<S> {
     caps: Vec<(QueueName, usize)>,
     order: Order,
     registry: TaskRegistry,
+    retention: RetentionRules,
     middleware: Vec<Arc<dyn Middleware>>,
     observers: Vec<Observer>,
     seed: Option<u64>,
@@ -47,6 +49,7 @@ impl WorkerBuilder<()> {
             caps: Vec::new(),
             order: Order::Weighted,
             registry: TaskRegistry::default(),
+            retention: RetentionRules::default(),
             middleware: Vec::new(),
             observers: Vec::new(),
             seed: None,
@@ -65,6 +68,7 @@ impl WorkerBuilder<()> {
             caps: self.caps,
             order: self.order,
             registry: self.registry,
+            retention: self.retention,
             middleware: self.middleware,
             observers: self.observers,
             seed: self.seed,
@@ -185,6 +189,33 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     /// with waits of 1 s to 1 min in between, that is a quarter of an hour.
     pub const fn unknown_kind_limit(mut self, limit: u32) -> Self {
         self.settings.unknown_kind_limit = limit;
+        self
+    }
+
+    /// Holds the dead letters of the store, of all queues together, within bounds. Unless this is given, they are kept until
+    /// somebody replays or removes them. About once a minute one of the workers that have bounds looks; all should
+    /// have the same. What goes is told as [`Event::DeadDropped`].
+    pub const fn retain_dead(mut self, bounds: Retention) -> Self {
+        self.retention.all = bounds;
+        self
+    }
+
+    /// Holds the dead letters of one queue within bounds, beside those of all.
+    pub fn retain_dead_of(mut self, queue: impl AsRef<str>, bounds: Retention) -> Self {
+        match QueueName::new(queue) {
+            Ok(queue) => self.retention.queues.push((queue, bounds)),
+            Err(error) => self.refuse(error),
+        }
+        self
+    }
+
+    /// Who is given dead letters before they go beyond [their bounds](WorkerBuilder::retain_dead), such as to write
+    /// them to a file; it may block. While it fails, none goes. It may get a letter twice, when a worker dies in between.
+    pub fn keep_dropped(
+        mut self,
+        keeper: impl Fn(&[DroppedLetter]) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.retention.keeper = Some(Arc::new(keeper));
         self
     }
 
@@ -348,6 +379,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
             queues: self.queues,
             order: self.order,
             registry: self.registry,
+            retention: self.retention,
             middleware: self.middleware,
             observers: self.observers,
             rng: Mutex::new(rng),

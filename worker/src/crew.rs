@@ -14,7 +14,7 @@ use crate::poller::Poller;
 use crate::renewer::Visibility;
 use crate::run::CancelReason;
 use crate::settler::{self, Settle};
-use crate::{renewer, sweeper};
+use crate::{renewer, retainer, sweeper};
 
 /// How long dropped handlers may take to be gone.
 const DROPPING: Duration = Duration::from_secs(1);
@@ -78,6 +78,7 @@ impl Crew {
         others.spawn(async move { desk.log_desk().serve(desk_end).await });
         if visibility == Visibility::Announced {
             others.spawn(sweeper::serve(Arc::clone(&engine), end.clone()));
+            others.spawn(retainer::serve(Arc::clone(&engine), end.clone()));
         }
         Ok(Self {
             engine,

@@ -22,6 +22,7 @@ use crate::middleware::Middleware;
 use crate::panics::guard;
 use crate::quota::Order;
 use crate::registry::TaskRegistry;
+use crate::retention::RetentionRules;
 use crate::run::LogDesk;
 use crate::settings::Settings;
 use crate::settler::Settle;
@@ -42,6 +43,7 @@ pub(crate) struct Setup {
     pub(crate) queues: Vec<ServedQueue>,
     pub(crate) order: Order,
     pub(crate) registry: TaskRegistry,
+    pub(crate) retention: RetentionRules,
     pub(crate) middleware: Vec<Arc<dyn Middleware>>,
     pub(crate) observers: Vec<Observer>,
     pub(crate) rng: Mutex<StdRng>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidemill_shared::{Error, Kind, QueueName, Reclaimed, TaskId, Verdict};
 
-use crate::RunContext;
+use crate::{Bound, RunContext};
 
 /// Something that happened in a worker. Observers get it by reference, on the worker's own tasks and
 /// threads, so they should be quick; a panic in one is caught.
@@ -54,6 +54,15 @@ pub enum Event<'a> {
     LeaseLost {
         /// The run.
         run: &'a RunContext,
+    },
+    /// Dead letters were beyond the bounds that this worker holds them within, and are gone.
+    DeadDropped {
+        /// Their queue.
+        queue: &'a QueueName,
+        /// Beyond which bound they were.
+        bound: Bound,
+        /// How many.
+        count: u64,
     },
     /// A call to the broker failed and will be repeated.
     Trouble {

@@ -32,11 +32,8 @@ impl State {
         );
         match change {
             Change::Cancel if !from.is_final() => self.cancel(seq, now),
-            Change::Delete if from != TaskState::Active => {
-                self.free_key(seq);
-                self.remove(seq);
-                return Ok(Changed::Done { from, to: None });
-            }
+            Change::Delete if from != TaskState::Active => return Ok(self.forget(seq, from)),
+            Change::Purge if from == TaskState::Dead => return Ok(self.forget(seq, from)),
             Change::RunNow if matches!(from, TaskState::Scheduled | TaskState::Retry) => {
                 self.alter(seq, |row| {
                     row.record.due_at = now;
@@ -60,6 +57,7 @@ impl State {
             Change::Replay(replay) if from.is_final() => return self.replay(seq, replay, now),
             Change::Cancel
             | Change::Delete
+            | Change::Purge
             | Change::RunNow
             | Change::Reschedule(_)
             | Change::Bury
@@ -68,6 +66,13 @@ impl State {
         }
         let to = self.tasks.get(&seq).map(TaskRow::state);
         Ok(Changed::Done { from, to })
+    }
+
+    /// Removes every trace of a task.
+    fn forget(&mut self, seq: Seq, from: TaskState) -> Changed {
+        self.free_key(seq);
+        self.remove(seq);
+        Changed::Done { from, to: None }
     }
 
     /// Ends a task that waits; asks for the end of one that runs.

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemill::{
-    Admission, Envelope, REPLAY_OF, TaskRecord, TaskView, decode_envelope, encode_envelope,
+    Admission, Attempt, Envelope, REPLAY_OF, TaskRecord, TaskView, decode_envelope, encode_envelope,
 };
 
 use super::DeadFilterArgs;
@@ -25,6 +25,23 @@ const MAX_LINE: usize = 32 << 20;
 struct Line {
     envelope: Box<RawValue>,
     letter: Box<RawValue>,
+}
+
+/// The line of a dead letter, with its end.
+pub(crate) fn letter_line(task: &TaskRecord, attempts: &[Attempt]) -> Result<String, Problem> {
+    let view = TaskView::from(task).with_failures(attempts);
+    let cannot = |e: serde_json::Error| {
+        Problem::failed(format!("task {} cannot be written", task.envelope.id)).because(e)
+    };
+    let envelope = String::from_utf8(encode_envelope(&task.envelope)?)
+        .map_err(|e| Problem::failed("an envelope is not text").because(e))?;
+    let line = Line {
+        envelope: RawValue::from_string(envelope).map_err(cannot)?,
+        letter: serde_json::value::to_raw_value(&view).map_err(cannot)?,
+    };
+    let mut text = serde_json::to_string(&line).map_err(cannot)?;
+    text.push('\n');
+    Ok(text)
 }
 
 /// Writes dead letters, a line each.
@@ -44,20 +61,8 @@ impl<W: Write> Export<W> {
         context: &Context,
     ) -> Result<(), Problem> {
         let attempts = context.inspect()?.attempts(&task.envelope.id).await?;
-        let view = TaskView::from(task).with_failures(&attempts);
-        let cannot = |e: serde_json::Error| {
-            Problem::failed(format!("task {} cannot be written", task.envelope.id)).because(e)
-        };
-        let envelope = String::from_utf8(encode_envelope(&task.envelope)?)
-            .map_err(|e| Problem::failed("an envelope is not text").because(e))?;
-        let line = Line {
-            envelope: RawValue::from_string(envelope).map_err(cannot)?,
-            letter: serde_json::value::to_raw_value(&view).map_err(cannot)?,
-        };
-        let text = serde_json::to_string(&line).map_err(cannot)?;
-        self.out
-            .write_all(format!("{text}\n").as_bytes())
-            .map_err(not_written)?;
+        let line = letter_line(task, &attempts)?;
+        self.out.write_all(line.as_bytes()).map_err(not_written)?;
         self.count += 1;
         Ok(())
     }

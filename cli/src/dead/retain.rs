@@ -56,12 +56,8 @@ pub(super) async fn run(args: &RetainArgs, context: &mut Context) -> Result<(), 
     let mut removed = 0;
     for id in beyond.iter().filter(|_| !args.dry_run) {
         // One that was replayed meanwhile is no dead letter, and stays.
-        let still = context.inspect()?.get(id).await?;
-        if still.is_some_and(|task| task.state == State::Dead)
-            && let Changed::Done { .. } = context.inspect()?.change(id, &Change::Delete).await?
-        {
-            removed += 1;
-        }
+        let changed = context.inspect()?.change(id, &Change::Purge).await?;
+        removed += usize::from(matches!(changed, Changed::Done { .. }));
     }
     if removed > 0 {
         let subject = counted(removed, "dead letter");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
-use tidemill::{Namespace, seconds_text};
+use tidemill::{Namespace, QueueName, seconds_text};
 use toml::Spanned;
 
 use crate::control::Auth;
@@ -40,6 +40,7 @@ pub(super) struct FileForm {
     pub(super) worker: WorkerSettings,
     pub(super) producer: ProducerSettings,
     pub(super) control: ControlSettings,
+    pub(super) dead: DeadSettings,
     pub(super) schedule: Vec<Spanned<toml::Value>>,
 }
 
@@ -68,6 +69,41 @@ pub(crate) struct WorkerSettings {
     #[serde(with = "seconds_text::option")]
     pub(crate) grace: Option<Duration>,
     pub(crate) delayed_trace: Option<Delayed>,
+}
+
+/// The table `[dead]`: within which bounds workers hold dead letters.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DeadSettings {
+    #[serde(with = "seconds_text::option")]
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) max_count: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
+    /// A file to which what goes is appended first.
+    pub(crate) export: Option<PathBuf>,
+    /// The tables `[dead.queue.NAME]`.
+    pub(crate) queue: BTreeMap<QueueName, BoundsTable>,
+}
+
+impl DeadSettings {
+    /// The bounds of all queues together.
+    pub(crate) const fn all(&self) -> BoundsTable {
+        BoundsTable {
+            max_age: self.max_age,
+            max_count: self.max_count,
+            max_bytes: self.max_bytes,
+        }
+    }
+}
+
+/// Bounds of the dead letters of one queue.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BoundsTable {
+    #[serde(with = "seconds_text::option")]
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) max_count: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
 }
 
 /// The table `[producer]`.

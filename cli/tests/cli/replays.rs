@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Running};
+use crate::bench::{Bench, PATIENCE, Running};
 use crate::control::Service;
 
 /// A store with so many dead letters, and a service on it.
@@ -206,6 +206,37 @@ fn letters_beyond_their_bounds_are_counted_and_exported_before_they_go() {
     assert_eq!(count(&service, "dead"), 0);
     let file = std::fs::read_to_string(bench.path("gone.jsonl")).unwrap();
     assert_eq!(file.lines().count(), 10);
+    service.stop();
+}
+
+/// Behaviour 77. The bounds are a setting of the workers.
+#[test]
+fn a_worker_holds_dead_letters_within_their_bounds() {
+    let (bench, service) = letters(30);
+    let export = bench.path("dropped.jsonl");
+    let settings = format!(
+        "[dead]\nmax_age = \"7d\"\nexport = {:?}\n[dead.queue.default]\nmax_count = 20\n",
+        export.to_str().unwrap()
+    );
+    bench.file("tidemill.toml", settings);
+    let mut command = bench.command();
+    command.args(["worker", "--queue", "idle", "--log-format", "json"]);
+    let mut worker = Running::start(command.args(["--metrics", "127.0.0.1:0"]));
+    let line = worker.line_with("serving /metrics", PATIENCE);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    let address = line["address"].as_str().unwrap().to_owned();
+    until("ten go", || count(&service, "dead") == 20);
+    until("they are counted", || {
+        let page = crate::health::get(&address, "/metrics").1;
+        page.contains(r#"tidemill_dead_dropped_total{queue="default",bound="count"} 10"#)
+    });
+    worker.stop();
+    let file = std::fs::read_to_string(export).unwrap();
+    assert_eq!(file.lines().count(), 10);
+    let back = bench.say("dead import dropped.jsonl").good();
+    assert_eq!(back, "10 letters put in line; 0 were there already\n");
+    bench.file("tidemill.toml", "[dead]\nmax_counts = 20\n");
+    bench.say("worker").refused(2, "max_count");
     service.stop();
 }
 

@@ -76,7 +76,7 @@ fn action(change: &Change) -> Value {
         Change::Reschedule(at) => json!({ "action": "reschedule", "at": at }),
         Change::Bury => json!({ "action": "bury" }),
         // Has a route of its own.
-        Change::Delete => Value::Null,
+        Change::Delete | Change::Purge => Value::Null,
         // A part of an undo, which is asked for as a whole.
         Change::Rebury(_) => Value::Null,
         Change::Replay(replay) => json!({ "action": "replay", "how": how(replay) }),
@@ -157,8 +157,17 @@ impl Inspect for Api {
     }
 
     async fn change(&self, task: &TaskId, change: &Change) -> Result<Changed> {
-        if matches!(change, Change::Delete) {
-            return delete(self, task).await;
+        match change {
+            Change::Delete => return delete(self, task).await,
+            // The API does not know the two apart, so that it is looked first.
+            Change::Purge => {
+                return match Inspect::get(self, task).await? {
+                    Some(found) if found.state != State::Dead => Ok(Changed::Refused(found.state)),
+                    _ => delete(self, task).await,
+                };
+            }
+            Change::Rebury(_) => return not_here("taking back one letter of a replay"),
+            _ => {}
         }
         let ask = self
             .post(vec!["tasks", task.as_str(), "action"])
@@ -177,10 +186,14 @@ impl Inspect for Api {
         budget: usize,
     ) -> Result<Bulk> {
         let mut body = match change {
-            Change::Delete => json!({ "action": "delete" }),
+            Change::Delete | Change::Purge => json!({ "action": "delete" }),
+            Change::Rebury(_) => return not_here("taking back the letters of a replay"),
             change => action(change),
         };
-        body["state"] = json!(filter.states);
+        body["state"] = match change {
+            Change::Purge => json!([State::Dead]),
+            _ => json!(filter.states),
+        };
         body["filter"] = json!(Choice::of(filter));
         // Whoever calls has said which are meant.
         body["all"] = true.into();

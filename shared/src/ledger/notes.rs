@@ -25,11 +25,13 @@ pub enum Book {
     Queues,
     /// Which sources of schedules were applied together.
     Sources,
+    /// Whose turn it is to do what one process at a time does.
+    Turns,
 }
 
 impl Book {
     /// Every book.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tokens,
         Self::Audit,
         Self::Answers,
@@ -38,6 +40,7 @@ impl Book {
         Self::ReplayParts,
         Self::Queues,
         Self::Sources,
+        Self::Turns,
     ];
 
     /// The name under which stores keep it.
@@ -52,6 +55,7 @@ impl Book {
             Self::ReplayParts => "replay_parts",
             Self::Queues => "queues",
             Self::Sources => "sources",
+            Self::Turns => "turns",
         }
     }
 }

@@ -43,6 +43,7 @@ pub(super) struct WorkMetrics {
     processed: Counters,
     retries: Counter,
     dead: Counters,
+    dropped: Counters,
     lease_lost: Counter,
     orphans: Counter,
     slots: Gauges,
@@ -66,6 +67,7 @@ struct KindSeries {
 /// The series of a queue, looked up once.
 #[derive(Debug)]
 struct QueueSeries {
+    name: String,
     latency: Traced,
     processed: [Counter; 7],
 }
@@ -98,6 +100,7 @@ impl WorkMetrics {
             processed: counters(registry, names::PROCESSED_TOTAL),
             retries: counter(registry, names::RETRIES_TOTAL),
             dead,
+            dropped: counters(registry, names::DEAD_DROPPED_TOTAL),
             lease_lost: counter(registry, names::LEASE_LOST_TOTAL),
             orphans: counter(registry, names::ORPHANS_RECOVERED_TOTAL),
             slots: gauges(registry, names::WORKER_SLOTS),
@@ -130,6 +133,15 @@ impl WorkMetrics {
                 if let Some(reason) = reclaimed.buried {
                     self.buried(reason);
                 }
+            }
+            Event::DeadDropped {
+                queue,
+                bound,
+                count,
+            } => {
+                let queue = self.named(queue.as_str());
+                let labels = vec![label("queue", &*queue.name), label("bound", bound.as_str())];
+                self.dropped.get_or_create(&labels).inc_by(*count);
             }
             Event::LeaseLost { .. } => {
                 self.lease_lost.inc();
@@ -198,7 +210,12 @@ impl WorkMetrics {
     }
 
     fn queue(&self, run: &RunContext) -> Arc<QueueSeries> {
-        self.queues.get(run.queue().as_str(), |queue| QueueSeries {
+        self.named(run.queue().as_str())
+    }
+
+    fn named(&self, queue: &str) -> Arc<QueueSeries> {
+        self.queues.get(queue, |queue| QueueSeries {
+            name: queue.to_owned(),
             latency: self
                 .latencies
                 .get_or_create_owned(&vec![label("queue", queue)]),

@@ -7,6 +7,7 @@ mod journal;
 mod limits;
 mod outcomes;
 mod recovery;
+mod retention;
 mod shutdown;
 mod stage;
 mod steps;

@@ -45,6 +45,7 @@ pub(crate) async fn a_change_is_right_from_each_state_or_refused(scene: &Scene) 
             ],
         ),
         (Change::Delete, [Gone, Gone, No, Gone, Gone, Gone, Gone]),
+        (Change::Purge, [No, No, No, No, No, Gone, No]),
         (
             Change::RunNow,
             [To(Pending), No, No, To(Pending), No, No, No],

@@ -211,6 +211,7 @@ fn alteration() -> impl Strategy<Value = Alteration> {
     prop_oneof![
         2 => Just(Alteration::Cancel),
         1 => Just(Alteration::Delete),
+        1 => Just(Alteration::Purge),
         2 => Just(Alteration::RunNow),
         2 => passing().prop_map(Alteration::Reschedule),
         1 => Just(Alteration::Bury),

@@ -122,6 +122,7 @@ pub(super) enum Ruling {
 pub(super) enum Alteration {
     Cancel,
     Delete,
+    Purge,
     RunNow,
     Reschedule(Duration),
     Bury,

@@ -68,6 +68,7 @@ pub(super) fn change(alteration: &Alteration, now: Timestamp) -> Change {
     match alteration {
         Alteration::Cancel => Change::Cancel,
         Alteration::Delete => Change::Delete,
+        Alteration::Purge => Change::Purge,
         Alteration::RunNow => Change::RunNow,
         Alteration::Reschedule(after) => Change::Reschedule(now + *after),
         Alteration::Bury => Change::Bury,

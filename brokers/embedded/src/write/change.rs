@@ -69,11 +69,8 @@ fn apply(
     let waits = matches!(from, State::Scheduled | State::Pending | State::Retry);
     match change {
         Change::Cancel if !from.is_final() => cancel(tx, &mut task, now)?,
-        Change::Delete if from != State::Active => {
-            task.free_key(tx)?;
-            task.remove(tx)?;
-            return Ok(Ok(Changed::Done { from, to: None }));
-        }
+        Change::Delete if from != State::Active => return forget(tx, &mut task, from),
+        Change::Purge if from == State::Dead => return forget(tx, &mut task, from),
         Change::RunNow if matches!(from, State::Scheduled | State::Retry) => {
             task.due_at = now.as_micros();
             task.make_pending(now.as_micros());
@@ -96,6 +93,7 @@ fn apply(
         }
         Change::Cancel
         | Change::Delete
+        | Change::Purge
         | Change::RunNow
         | Change::Reschedule(_)
         | Change::Bury
@@ -107,6 +105,13 @@ fn apply(
         .map(|task| task.state())
         .transpose()?;
     Ok(Ok(Changed::Done { from, to }))
+}
+
+/// Removes every trace of a task.
+fn forget(tx: &mut Tx<'_>, task: &mut TaskRow, from: State) -> Sql<Result<Changed>> {
+    task.free_key(tx)?;
+    task.remove(tx)?;
+    Ok(Ok(Changed::Done { from, to: None }))
 }
 
 /// Ends a task that waits; asks for the end of one that runs.

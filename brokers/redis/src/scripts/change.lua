@@ -1,6 +1,6 @@
 -- Changes tasks as an operator asks.
 --
--- ARGV[2] cancel, delete, run, move, bury or rebury, [3] for move the instant, for rebury "buried due failures crashes
+-- ARGV[2] cancel, delete, purge, run, move, bury or rebury, [3] for move the instant, for rebury "buried due failures crashes
 --         reason" as they were, [4…] ids
 -- answers of each: the letter of its state before and of its state after (- when it is gone), ! and the
 --         letter where the change makes no sense, or ? when there is no such task
@@ -10,6 +10,12 @@ local function waits(task)
   return task.st == 's' or task.st == 'p' or task.st == 'r'
 end
 
+local function forget(task)
+  free_key(task)
+  remove(task)
+  task.st = '-'
+end
+
 local changes_of = {
   cancel = function(task)
     if is_final(task) then return false end
@@ -17,9 +23,11 @@ local changes_of = {
   end,
   delete = function(task)
     if task.st == 'a' then return false end
-    free_key(task)
-    remove(task)
-    task.st = '-'
+    forget(task)
+  end,
+  purge = function(task)
+    if task.st ~= 'd' then return false end
+    forget(task)
   end,
   run = function(task)
     if task.st ~= 's' and task.st ~= 'r' then return false end

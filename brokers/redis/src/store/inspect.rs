@@ -231,6 +231,7 @@ fn alteration(change: &Change) -> Result<Alteration, &Replay> {
     let (what, with) = match change {
         Change::Cancel => ("cancel", String::new()),
         Change::Delete => ("delete", String::new()),
+        Change::Purge => ("purge", String::new()),
         Change::RunNow => ("run", String::new()),
         Change::Reschedule(at) => ("move", at.as_micros().to_string()),
         Change::Bury => ("bury", String::new()),
