@@ -1,6 +1,7 @@
 //! `tidemill producer`: turns schedules into tasks.
 
 mod missed;
+mod reading;
 mod reload;
 
 use std::path::PathBuf;

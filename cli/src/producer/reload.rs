@@ -1,8 +1,7 @@
 //! Keeps the stored schedules in line with the files that they come from.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +9,13 @@ use tidemill::ledger::{Applied, Schedules};
 use tidemill::{CancellationToken, Connection, SchedulerEvent};
 use tidemill_control::{AuditRecord, Auditor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::reading::{Reading, Stamps, aside, stamps};
 use crate::problem::Problem;
 use crate::schedule::{apply_sources, check_sources};
-use crate::settings::{ScheduleSource, Stamp, named_files, read_sources, stamp};
+use crate::settings::ScheduleSource;
 
 /// How often the files are looked at. A change counts once a second look finds the same, so that a file
 /// that is being written is not read by halves.
@@ -42,9 +42,6 @@ pub(crate) struct Reloader {
     hangup: Signal,
 }
 
-/// The versions of the files that are watched.
-type Stamps = BTreeMap<PathBuf, Stamp>;
-
 /// When what the store could not be told is tried again: after pauses that double up to about a minute.
 #[derive(Clone, Copy, Debug, Default)]
 struct Retry {
@@ -65,47 +62,6 @@ impl Retry {
     fn later(self) -> Self {
         let pause = (2 * self.pause).clamp(1, Self::LONGEST);
         Self { pause, left: pause }
-    }
-}
-
-/// What a look at the files found.
-struct Reading {
-    /// Taken first: what changes while they are read counts as changed since.
-    stamps: Stamps,
-    sources: Result<Vec<ScheduleSource>, Problem>,
-}
-
-impl Reading {
-    fn of(file: &Path) -> Self {
-        let stamps = stamps(named_files(file));
-        // One that may never end, such as a pipe, would never be read to its end.
-        let is_odd = |path: &&PathBuf| path.metadata().is_ok_and(|found| !found.is_file());
-        let sources = match stamps.keys().find(is_odd) {
-            Some(odd) => Err(Problem::usage(format!(
-                "{} is no regular file",
-                odd.display()
-            ))),
-            None => read_sources(file),
-        };
-        Self { stamps, sources }
-    }
-}
-
-/// The present versions of files.
-fn stamps(paths: impl IntoIterator<Item = PathBuf>) -> Stamps {
-    let paths = paths.into_iter();
-    paths.map(|path| (path.clone(), stamp(&path))).collect()
-}
-
-/// Does what may take long, or for ever where a file is on a share that does not answer, on a thread of its own. It
-/// holds up neither the runtime nor the end of the process.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (tell, told) = oneshot::channel();
-    std::thread::spawn(move || tell.send(work()).ok());
-    match told.await {
-        Ok(done) => done,
-        // It has panicked, which has been told.
-        Err(_) => std::future::pending().await,
     }
 }
 
