@@ -69,15 +69,15 @@ impl RabbitStore {
             let (changes, begin) = (self.inner.emptiness.changes(), Instant::now());
             let mut rest = demand.clone();
             rest.wait = deadline.since(now);
-            if trouble.is_some() {
-                rest.wait = rest.wait.min(AGAIN_AFTER);
-            }
             tokio::select! {
                 leases = self.inner.ledger.broker.lease(&rest) => {
                     let leases = leases?;
                     if !leases.is_empty() {
                         return Ok(leases);
                     }
+                }
+                // By this machine's time: the ledger's may stand still, or leap.
+                () = tokio::time::sleep(AGAIN_AFTER), if trouble.is_some() => {
                     if let Some(error) = trouble.filter(|_| Instant::now() >= patience) {
                         return Err(error);
                     }
