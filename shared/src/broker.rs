@@ -108,6 +108,9 @@ pub struct Capabilities {
     pub max_payload: usize,
     /// The largest batch that should be given to one call.
     pub max_batch: usize,
+    /// How many calls that take tasks in are worth having under way at once. One waits for its answer while the next
+    /// gathers; more make smaller batches.
+    pub max_calls: usize,
 }
 
 /// The answer to an enqueue.

@@ -113,13 +113,17 @@ const SECTIONS: &[Section] = &[
         title: "RabbitMQ beside a bare loop of lapin",
         about: "Publishing with confirms, draining, and full cycles, beside a loop that does the same with the same guarantees and nothing \
                 else: persistent, mandatory, confirmed, prefetched, acknowledged in batches. The ledger is a Redis. The two alternate on \
-                fresh nodes, of which each has the two cores of the machine for itself and the client.",
+                fresh nodes, of which each has the two cores of the machine for itself and the client. Delayed tasks beside what RabbitMQ itself has \
+                for that: a queue whose messages have a time to live in the order in which they are due, and go to another one when it is over.",
         commands: &[
             "tidemill-loadtest compare --broker rabbitmq --turns 3 --scenario enqueue -- --tasks 100000 --producers 8 --batch 256",
             "tidemill-loadtest compare --broker rabbitmq --turns 3 --scenario drain -- --tasks 100000",
             "tidemill-loadtest compare --broker rabbitmq --turns 3 --scenario lifecycle -- --tasks 50000 --batch 256",
             "tidemill-loadtest compare --broker rabbitmq?queue_type=classic --turns 3 --scenario enqueue -- --tasks 100000 --producers 8 --batch 256",
             "tidemill-loadtest compare --broker rabbitmq?queue_type=classic --turns 3 --scenario drain -- --tasks 100000",
+            "tidemill-loadtest compare --broker rabbitmq?queue_type=classic --turns 3 --scenario lifecycle -- --tasks 50000 --batch 256",
+            "tidemill-loadtest compare --broker rabbitmq --turns 3 --scenario delayed -- --tasks 5000 --duration 10s",
+            "tidemill-loadtest compare --broker rabbitmq?queue_type=classic --turns 3 --scenario delayed -- --tasks 5000 --duration 10s",
         ],
     },
     Section {

@@ -28,6 +28,7 @@ impl Broker for MemoryStore {
             persistent: false,
             max_payload: MAX_PAYLOAD,
             max_batch: 1_000,
+            max_calls: 2,
         }
     }
 

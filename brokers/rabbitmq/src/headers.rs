@@ -11,26 +11,24 @@ const PERSISTENT: u8 = 2;
 
 /// What stands beside the envelope, for those who look with RabbitMQ's own tools and for tracing. Nothing
 /// of it counts: the envelope is the body.
+///
+/// RabbitMQ reads all of it for each message. Type, time, content type and one header, which the body says too, took a
+/// quarter of what it spends to take a message into a classic queue.
 pub(crate) fn properties(envelope: &Envelope) -> BasicProperties {
     let mut headers = FieldTable::default();
-    let mut put = |name: &str, value: &str| {
-        headers.insert(name.into(), AMQPValue::LongString(value.into()));
-    };
-    put("tidemill-queue", envelope.queue.as_str());
     for name in [TRACEPARENT, TRACESTATE] {
         if let Some(value) = envelope.headers.get(name) {
-            put(name, value);
+            headers.insert(name.into(), AMQPValue::LongString(value.as_str().into()));
         }
     }
-    let seconds = envelope.enqueued_at.as_micros().div_euclid(1_000_000);
-    let short = |text: &str| ShortString::try_new(text).unwrap_or_default();
-    BasicProperties::default()
+    let id = ShortString::try_new(envelope.id.as_str()).unwrap_or_default();
+    let properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
-        .with_content_type("application/json".into())
-        .with_message_id(short(envelope.id.as_str()))
-        .with_type(short(envelope.kind.as_str()))
-        .with_timestamp(u64::try_from(seconds).unwrap_or_default())
-        .with_headers(headers)
+        .with_message_id(id);
+    if headers.inner().is_empty() {
+        return properties;
+    }
+    properties.with_headers(headers)
 }
 
 /// How many times the message was out and came back. Classic queues only say whether it was.

@@ -7,9 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use lapin::BasicProperties;
 use lapin::types::ShortString;
-use tidemill_shared::{Error, ErrorKind, Result};
+use tidemill_shared::{Envelope, Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -19,7 +18,7 @@ use crate::topology::Topology;
 use lane::{Lane, Sent};
 
 /// How many calls publish at once; more wait for their turn. Each has a lane of its own.
-const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// How long a refused message is offered again. RabbitMQ refuses with one word what a full queue does not
 /// take, and what a queue does not take whose leader was just chosen or is busy.
@@ -29,11 +28,12 @@ const REFUSALS: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_times(6)
     .with_jitter();
 
-/// One message.
+/// A task as a message.
 pub(crate) struct Message {
     pub(crate) line: ShortString,
     pub(crate) body: Vec<u8>,
-    pub(crate) properties: BasicProperties,
+    /// What the body says.
+    pub(crate) envelope: Envelope,
 }
 
 /// What became of a message.

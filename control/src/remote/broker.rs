@@ -125,6 +125,7 @@ impl Broker for Api {
             persistent: true,
             max_payload: MAX_PAYLOAD,
             max_batch: 1_000,
+            max_calls: 2,
         }
     }
 

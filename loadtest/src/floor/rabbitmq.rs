@@ -1,5 +1,5 @@
 //! RabbitMQ as lapin has it, with the guarantees of Tidemill: durable queues, persistent messages that are
-//! mandatory and confirmed, acknowledgements by hand.
+//! mandatory and confirmed, acknowledgements by hand, dead letters kept.
 //!
 //! Confirms are awaited with a bounded number of messages under way, acknowledgements stand for many messages. Bodies
 //! are those of Tidemill; nothing reads them.

@@ -1,8 +1,8 @@
 //! Brings concurrent callers together: group commit without a timer.
 //!
-//! Callers put their envelopes into one bounded line. Whenever one of [`SLOTS`] is free, a sender
-//! takes what is there, at most a batch, and hands it to the broker. A sender is a task that lives
-//! while there is something to send; none is idle, so nothing has to be ended with the client.
+//! Callers put their envelopes into one bounded line. Whenever one of the slots is free, of which there are as many as
+//! the broker likes calls at once, a sender takes what is there, at most a batch, and hands it to the broker. A sender is
+//! a task that lives while there is something to send; none is idle, so nothing has to be ended with the client.
 
 mod sender;
 
@@ -15,9 +15,6 @@ use tokio_util::task::TaskTracker;
 
 use self::sender::Sender;
 
-/// Calls to the broker that may be under way at once. One waits for its answer while the next gathers; more
-/// make smaller batches, each of which costs.
-pub(super) const SLOTS: usize = 2;
 /// The most tasks in one call.
 const BATCH: usize = 256;
 /// The most bytes in one call, unless one task alone has more.
@@ -48,6 +45,7 @@ pub(super) enum Ids {
 pub(super) struct Coalescer {
     broker: Arc<dyn Broker>,
     max_batch: usize,
+    slots: usize,
     room: Arc<Semaphore>,
     line: Mutex<Line>,
     senders: TaskTracker,
@@ -102,10 +100,12 @@ pub(super) enum Withdrawn {
 
 impl Coalescer {
     pub(super) fn new(broker: Arc<dyn Broker>) -> Self {
-        let max_batch = broker.capabilities().max_batch.clamp(1, BATCH);
+        let capabilities = broker.capabilities();
+        let max_batch = capabilities.max_batch.clamp(1, BATCH);
         Self {
             broker,
             max_batch,
+            slots: capabilities.max_calls.max(1),
             room: Arc::new(Semaphore::new(ROOM)),
             line: Mutex::default(),
             senders: TaskTracker::new(),
@@ -114,6 +114,10 @@ impl Coalescer {
 
     pub(super) const fn max_batch(&self) -> usize {
         self.max_batch
+    }
+
+    pub(super) const fn slots(&self) -> usize {
+        self.slots
     }
 
     /// Waits for room, first come first served. Cancel-safe.
@@ -158,7 +162,7 @@ impl Coalescer {
     }
 
     fn start_sender(self: &Arc<Self>, mut line: MutexGuard<'_, Line>) {
-        if line.entries.is_empty() || line.starting || line.busy == SLOTS {
+        if line.entries.is_empty() || line.starting || line.busy == self.slots {
             return;
         }
         line.busy += 1;

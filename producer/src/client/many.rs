@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use futures::stream;
 use tidemill_shared::{Error, Result};
 
-use super::coalescer::{BATCH_BYTES, SLOTS, cost};
+use super::coalescer::{BATCH_BYTES, cost};
 use super::delivery::{Item, deliver};
 use super::{Client, Enqueue, Enqueued};
 use crate::spans::BatchSpans;
@@ -30,7 +30,7 @@ pub(super) fn enqueue_many(
         };
         let mut sent = stream::iter(batches)
             .map(|batch| batch.send(&client, timeout))
-            .buffered(SLOTS);
+            .buffered(client.coalescer.slots());
         while let Some(done) = sent.next().await {
             for (place, answer) in done {
                 if let Some(slot) = answers.get_mut(place) {

@@ -16,11 +16,18 @@ use tidemill_shared::{Error, ErrorKind, Result};
 
 use super::Message;
 use crate::fault::fault;
+use crate::headers;
 use crate::link::Live;
 use crate::topology::Topology;
 
 /// The most messages of a lane that wait for their confirms.
 pub(super) const WINDOW: usize = 1_024;
+
+/// What no queue takes comes back.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions {
+    mandatory: true,
+    immediate: false,
+};
 
 /// A channel that asks for confirms, and the lines that were declared on it.
 ///
@@ -74,12 +81,9 @@ impl Lane {
             let sent = self.channel.basic_publish(
                 ShortString::default(),
                 message.line.clone(),
-                BasicPublishOptions {
-                    mandatory: true,
-                    immediate: false,
-                },
+                MANDATORY,
                 &message.body,
-                message.properties.clone(),
+                headers::properties(&message.envelope),
             );
             Box::pin(maybe_done(sent))
         });
@@ -119,18 +123,15 @@ impl Lane {
     }
 
     /// Sends a message to a queue that is made for it, takes it out, and removes the queue.
-    pub(super) async fn probe(&mut self, name: ShortString) -> Result<()> {
+    pub(super) async fn probe(&self, name: ShortString) -> Result<()> {
         let channel = self.channel.clone();
         let tried = async {
             let options = QueueDeclareOptions::exclusive();
             let none = FieldTable::default();
             channel.queue_declare(name.clone(), options, none).await?;
-            let message = Message {
-                line: name.clone(),
-                body: Vec::new(),
-                properties: BasicProperties::default(),
-            };
-            let sent = self.send(&[&message]).await.pop();
+            let (exchange, none) = (ShortString::default(), BasicProperties::default());
+            let sent = channel.basic_publish(exchange, name.clone(), MANDATORY, &[], none);
+            let sent = sent.await?.await?;
             let options = BasicGetOptions { no_ack: true };
             channel.basic_get(name.clone(), options).await?;
             let options = QueueDeleteOptions::default();
@@ -138,13 +139,14 @@ impl Lane {
             lapin::Result::Ok(sent)
         };
         match tried.await.map_err(|error| fault("probe", &error))? {
-            Some(Sent::Confirmed) => Ok(()),
-            Some(Sent::Unknown(error)) => Err(error),
-            Some(Sent::Refused | Sent::Returned) | None => Err(Error::new(
-                ErrorKind::Unavailable,
-                "probe",
-                "RabbitMQ has not taken a message in",
-            )),
+            Confirmation::Ack(None) => Ok(()),
+            Confirmation::Ack(Some(_)) | Confirmation::Nack(_) | Confirmation::NotRequested => {
+                Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "probe",
+                    "RabbitMQ has not taken a message in",
+                ))
+            }
         }
     }
 
@@ -156,8 +158,7 @@ impl Lane {
         returned: &HashSet<ShortString>,
     ) {
         for (message, answer) in messages.iter().zip(answers) {
-            let id = message.properties.message_id().as_ref();
-            if id.is_none_or(|id| !returned.contains(id)) {
+            if !returned.contains(message.envelope.id.as_str()) {
                 continue;
             }
             *answer = Sent::Returned;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::RabbitStore;
 use crate::lines::held;
+use crate::publisher::LANES;
 
 /// The largest payload that is taken: 1 MiB. RabbitMQ takes more, the ledgers do not.
 pub(super) const MAX_PAYLOAD: usize = 1_048_576;
@@ -23,6 +24,7 @@ impl Broker for RabbitStore {
         Capabilities {
             system: "tidemill.rabbitmq",
             max_payload: ledger.max_payload.min(MAX_PAYLOAD),
+            max_calls: LANES,
             ..ledger
         }
     }

@@ -1,12 +1,11 @@
 //! Taking envelopes in: to RabbitMQ what is plain, to the ledger the rest.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tidemill_shared::{Admission, Envelope, Error, ErrorKind, QueueName, Result, encode_envelope};
 
 use super::RabbitStore;
 use super::broker::{MAX_PAYLOAD, put};
-use crate::headers;
 use crate::plain::is_plain;
 use crate::publisher::{Message, Outcome};
 use crate::topology::Band;
@@ -15,7 +14,7 @@ use crate::topology::Band;
 #[derive(Default)]
 struct Parts {
     messages: Vec<Message>,
-    places: Vec<(usize, QueueName)>,
+    places: Vec<usize>,
     kept: Vec<Envelope>,
     kept_places: Vec<usize>,
     /// Whose id was in the batch before.
@@ -48,9 +47,11 @@ impl RabbitStore {
         for (answer, place) in kept?.into_iter().zip(parts.kept_places) {
             put(&mut answers, place, answer);
         }
-        for (outcome, (place, queue)) in published?.into_iter().zip(parts.places) {
+        let published = published?.into_iter().zip(&parts.messages);
+        for ((outcome, message), place) in published.zip(parts.places) {
             if outcome == Outcome::Refused {
-                put(&mut answers, place, self.refused(&queue).await?);
+                let queue = &message.envelope.queue;
+                put(&mut answers, place, self.refused(queue).await?);
             }
         }
         for place in parts.twice {
@@ -78,34 +79,30 @@ impl RabbitStore {
         let open = self.open_queues(&batch).await?;
         let mut parts = Parts::default();
         let mut seen = HashSet::with_capacity(batch.len());
-        let mut lines = HashSet::new();
+        let mut lines = HashMap::new();
         for (place, envelope) in batch.into_iter().enumerate() {
             if !is_plain(&envelope, now) || !open.contains(&envelope.queue) {
                 parts.kept.push(envelope);
                 parts.kept_places.push(place);
             } else if seen.insert(envelope.id.clone()) {
                 let band = Band::of(envelope.priority);
-                parts.messages.push(self.message(&envelope, band)?);
-                lines.insert((envelope.queue.clone(), band));
-                parts.places.push((place, envelope.queue));
+                let line = lines.entry((envelope.queue.clone(), band));
+                let line = line.or_insert_with(|| self.inner.topology.line(&envelope.queue, band));
+                parts.messages.push(Message {
+                    line: line.clone(),
+                    body: encode_envelope(&envelope)?,
+                    envelope,
+                });
+                parts.places.push(place);
             } else {
                 parts.twice.push(place);
             }
         }
-        for (queue, band) in lines {
+        for ((queue, band), line) in lines {
+            self.inner.lines.know(&line);
             self.enter_line(&queue, band).await?;
         }
         Ok(parts)
-    }
-
-    fn message(&self, envelope: &Envelope, band: Band) -> Result<Message> {
-        let line = self.inner.topology.line(&envelope.queue, band);
-        self.inner.lines.know(&line);
-        Ok(Message {
-            line,
-            body: encode_envelope(envelope)?,
-            properties: headers::properties(envelope),
-        })
     }
 
     /// The queues of a batch that have no limit.

@@ -43,6 +43,7 @@ impl Broker for RedisStore {
             persistent: true,
             max_payload: MAX_PAYLOAD,
             max_batch: MAX_BATCH,
+            max_calls: 2,
         }
     }
 

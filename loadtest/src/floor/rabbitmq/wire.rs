@@ -50,8 +50,24 @@ impl Wire {
             consuming,
             kind: kind.to_owned(),
         };
-        wire.declare(QUEUE, FieldTable::default()).await?;
+        wire.declare(QUEUE, wire.guarded()).await?;
         Ok(wire)
+    }
+
+    /// What a queue of Tidemill does with what it cannot deliver.
+    fn guarded(&self) -> FieldTable {
+        let mut settings = FieldTable::default();
+        let mut put = |name: &str, value: AMQPValue| {
+            settings.insert(name.into(), value);
+        };
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        put("x-dead-letter-exchange", text("amq.fanout"));
+        if self.is_quorum() {
+            put("x-delivery-limit", AMQPValue::LongInt(20));
+            put("x-dead-letter-strategy", text("at-least-once"));
+            put("x-overflow", text("reject-publish"));
+        }
+        settings
     }
 
     /// Declares a durable queue with these settings besides; anew if there is one.
