@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tidemill::ledger::Ledger;
+use tidemill::telemetry::Metrics;
 use tidemill::{
     Broker, Clock, Connect, Connection, Inspect, ScheduleId, SystemClock, TaskId, TaskRecord,
 };
@@ -146,6 +147,13 @@ pub(crate) fn broker_url(settings: &Settings) -> Result<String, Problem> {
 pub(crate) async fn connect(settings: &Settings, url: &str) -> Result<Connection, Problem> {
     let opened = to(settings, url).open().await.map_err(cannot_open)?;
     Ok(traced(settings, opened))
+}
+
+/// The metrics of a role, which tell of its store as down until it is there.
+pub(crate) fn metrics(role: &str, settings: &Settings, url: &str) -> Result<Metrics, Problem> {
+    let metrics = Metrics::new(role);
+    metrics.wait_for(to(settings, url).system().map_err(cannot_open)?);
+    Ok(metrics)
 }
 
 /// What is done with the store is recorded, where the environment says so.

@@ -126,7 +126,7 @@ pub(crate) async fn run(args: ControlArgs, mut settings: Settings) -> Result<(),
     let mut file = std::mem::take(&mut settings.control);
     let given = args.over(&mut file);
     let url = broker_url(&settings)?;
-    let metrics = Metrics::new("control");
+    let metrics = context::metrics("control", &settings, &url)?;
     let mut signals = Signals::listen()?;
     let serving = Serving::start(&settings, CONTROL_PORT, &metrics).await?;
     let connecting = context::connect_patiently(&settings, &url);

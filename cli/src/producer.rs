@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use tidemill::telemetry::Metrics;
 use tidemill::{CancellationToken, Connection, Scheduler};
 
 pub(crate) use missed::{Missed, Misses};
@@ -81,7 +80,7 @@ pub(crate) async fn run(args: ProducerArgs, mut settings: Settings) -> Result<()
     try_producer(&settings, &given, &stated).await?;
     let url = broker_url(&settings)?;
     let mut signals = Signals::listen()?;
-    let metrics = Metrics::new("producer");
+    let metrics = context::metrics("producer", &settings, &url)?;
     let serving = Serving::start(&settings, PRODUCER_PORT, &metrics).await?;
     let connecting = context::connect_patiently(&settings, &url);
     let Some(connection) = signals.before(connecting).await? else {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
-use tidemill::telemetry::Metrics;
 use tidemill::{Connection, DelayedTrace, Worker, WorkerBuilder, builtin};
 
 use crate::context::{self, broker_url};
@@ -121,7 +120,7 @@ pub(crate) async fn run(mut args: WorkerArgs, mut settings: Settings) -> Result<
     try_worker(&settings, &given, &file).await?;
     let url = broker_url(&settings)?;
     let mut signals = Signals::listen()?;
-    let metrics = Metrics::new("worker");
+    let metrics = context::metrics("worker", &settings, &url)?;
     let serving = Serving::start(&settings, WORKER_PORT, &metrics).await?;
     let connecting = context::connect_patiently(&settings, &url);
     let Some(connection) = signals.before(connecting).await? else {

@@ -138,20 +138,31 @@ impl Metrics {
         }
     }
 
+    /// Tells that a store is waited for: it is down until it is [watched](Self::watch). `backend` is what the
+    /// capabilities of its broker will call it, such as `redis`.
+    pub fn wait_for(&self, backend: &'static str) {
+        self.inner.store.wait_for(backend);
+        self.tell_build(backend);
+    }
+
+    fn tell_build(&self, backend: &str) {
+        let inner = &self.inner;
+        inner.build.clear();
+        let labels = vec![
+            label("version", env!("CARGO_PKG_VERSION")),
+            label("role", &*inner.role),
+            label("backend", backend),
+        ];
+        inner.build.get_or_create(&labels).set(1.0);
+    }
+
     /// The same store with a watch over its broker. The queues of this store are told at a scrape.
     #[must_use]
     pub fn watch(&self, connection: &Connection) -> Connection {
         let inner = &self.inner;
         let backend = connection.broker.capabilities().system;
         inner.store.watch(backend);
-        inner
-            .build
-            .get_or_create(&vec![
-                label("version", env!("CARGO_PKG_VERSION")),
-                label("role", &*inner.role),
-                label("backend", backend),
-            ])
-            .set(1.0);
+        self.tell_build(backend);
         let mut watched = connection.clone();
         watched.broker = Arc::new(Metered::new(
             Arc::clone(&connection.broker),

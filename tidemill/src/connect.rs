@@ -120,6 +120,18 @@ impl Connect {
         self.read().map(drop)
     }
 
+    /// What the [capabilities](tidemill_shared::Capabilities) of the broker will call it, such as `redis`, without
+    /// any I/O. Fails as [`Connect::open`] would.
+    pub fn system(&self) -> Result<&'static str> {
+        let (place, _, _) = self.read()?;
+        Ok(match place {
+            Place::Memory => "tidemill.memory",
+            Place::Sqlite { .. } => "tidemill.sqlite",
+            Place::Redis(_) => "redis",
+            Place::Rabbit(_) => "tidemill.rabbitmq",
+        })
+    }
+
     /// What is to be opened: the broker, and the ledger where that is another store.
     fn read(&self) -> Result<(Place, Option<Place>, Namespace)> {
         let namespace = self.namespace.clone();

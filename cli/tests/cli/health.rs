@@ -49,6 +49,10 @@ fn a_role_that_waits_for_its_store_lives_and_is_not_ready() {
         let (status, page) = get(&address, "/metrics");
         assert_eq!(status, 200, "{role:?}");
         assert!(page.contains("process_start_time_seconds"), "{page}");
+        // So that `BrokerDown` is told also when all was started while the store was down.
+        let down = r#"tidemill_broker_up{backend="redis"} 0.0"#;
+        assert!(page.contains(down), "{role:?}: {page}");
+        assert!(page.contains("tidemill_build_info{"), "{role:?}: {page}");
         let (status, lines) = running.stop();
         assert_eq!(status, 0, "{role:?}: {lines:#?}");
     }
@@ -63,6 +67,9 @@ fn a_role_is_ready_when_its_store_answers() {
         let (status, answer) = get(&address, "/readyz");
         assert_eq!(status, 200, "{role:?}: {answer}");
         assert!(answer.ends_with(r#"{"status":"ok"}"#), "{answer}");
+        let (_, page) = get(&address, "/metrics");
+        let up = r#"tidemill_broker_up{backend="tidemill.sqlite"} 1.0"#;
+        assert!(page.contains(up), "{role:?}: {page}");
         let (status, lines) = running.stop();
         assert_eq!(status, 0, "{role:?}: {lines:#?}");
     }

@@ -92,9 +92,23 @@ impl StoreMetrics {
         }
     }
 
+    /// The store is there.
     pub(crate) fn watch(&self, backend: &'static str) {
-        *self.backend.write().unwrap_or_else(PoisonError::into_inner) = backend;
+        self.begin(backend);
+        self.is_down.store(false, Ordering::Relaxed);
         self.set_up(1.0);
+    }
+
+    /// The store is not there yet.
+    pub(crate) fn wait_for(&self, backend: &'static str) {
+        self.begin(backend);
+        self.is_down.store(true, Ordering::Relaxed);
+        self.set_up(0.0);
+    }
+
+    fn begin(&self, backend: &'static str) {
+        *self.backend.write().unwrap_or_else(PoisonError::into_inner) = backend;
+        self.up.clear();
     }
 
     fn set_up(&self, up: f64) {
