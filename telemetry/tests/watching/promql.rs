@@ -51,8 +51,9 @@ pub(crate) fn asked(expression: &str) -> Asked {
                     if let Some((list, after)) =
                         rest.strip_prefix('(').and_then(|rest| rest.split_once(')'))
                     {
-                        let labels = list.split(',').map(|label| label.trim().to_owned());
-                        asked.groups.extend(labels);
+                        let labels = list.split(',').map(str::trim);
+                        let labels = labels.filter(|label| !label.is_empty());
+                        asked.groups.extend(labels.map(str::to_owned));
                         rest = after;
                     }
                 } else if !rest.starts_with('(') && !WORDS.contains(&word.as_str()) {

@@ -40,13 +40,27 @@ fn what_one_alert_keeps_quiet_is_an_alert_that_there_is() {
     assert!(list(rules).len() >= 3);
     for rule in list(rules) {
         for matchers in [&rule["source_matchers"], &rule["target_matchers"]] {
-            for matcher in list(matchers).iter().map(string) {
-                let named = matcher.strip_prefix("alertname").unwrap_or_default();
+            let matchers = list(matchers).iter().map(string);
+            for named in matchers.filter_map(|matcher| matcher.strip_prefix("alertname")) {
                 let names = named.split(['"', '|', ' ', '=', '~']);
                 for name in names.filter(|name| !name.is_empty()) {
                     assert!(alerts.contains(&format!("{name:?}")), "{name}");
                 }
             }
+        }
+    }
+}
+
+/// The store that one process alone has lost says nothing about the workers of the others.
+#[test]
+fn only_a_store_that_nobody_reaches_keeps_other_alerts_quiet() {
+    for rule in list(&yaml(FILE)["inhibit_rules"]) {
+        let matchers: Vec<_> = list(&rule["source_matchers"]).iter().map(string).collect();
+        if matchers
+            .iter()
+            .any(|matcher| matcher.contains("BrokerDown"))
+        {
+            assert!(matchers.contains(&r#"reach = "all""#), "{matchers:?}");
         }
     }
 }

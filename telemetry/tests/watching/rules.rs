@@ -86,7 +86,9 @@ fn every_alert_says_what_it_is_and_leads_to_its_runbook() {
 fn identity(name: &Value, labels: &Value) -> (String, String) {
     (
         string(name).to_owned(),
-        labels["window"].as_str().unwrap_or_default().to_owned(),
+        ["window", "reach"]
+            .map(|name| labels[name].as_str().unwrap_or_default())
+            .concat(),
     )
 }
 
