@@ -56,7 +56,7 @@ pub(crate) struct GlobalArgs {
     )]
     pub(crate) config: Option<PathBuf>,
 
-    /// Broker: sqlite:PATH, redis://HOST or memory: [default: sqlite:.tidemill/dev.db, the file of `tidemill dev`, if it exists]
+    /// Broker: sqlite:PATH, redis://HOST, amqp://HOST (beside --ledger) or memory: [default: sqlite:.tidemill/dev.db, the file of `tidemill dev`, if it exists]
     #[arg(
         long,
         global = true,
