@@ -63,7 +63,8 @@ pub use strict_json::check_json;
 pub use task::{Task, TaskDefaults};
 pub use timestamp::{Timestamp, format_duration, parse_duration, seconds_text};
 pub use trace::{
-    BAGGAGE, InvalidTraceParent, TRACEPARENT, TRACESTATE, TraceContext, trace_headers, trace_id,
+    BAGGAGE, InvalidTraceParent, TRACEPARENT, TRACESTATE, TraceContext, keep_what_travels,
+    trace_headers, trace_id,
 };
 pub use url::{Address, Secret, percent_decode};
 pub use view::{AttemptView, FailureView, FireView, REPLAY_OF, TaskView};

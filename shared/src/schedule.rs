@@ -24,7 +24,7 @@ pub use zone::Zone;
 
 use crate::{
     Envelope, Error, Headers, Kind, Origin, Payload, Priority, QueueName, Result, RetryPolicy,
-    ScheduleId, TaskId, Timestamp,
+    ScheduleId, TaskId, Timestamp, keep_what_travels,
 };
 
 /// A fire that is taken up later than this after its time is a misfire: 5 seconds.
@@ -209,6 +209,7 @@ impl Schedule {
         let mut envelope = Envelope::new(id, self.kind.clone(), payload, now);
         envelope.queue = self.queue.clone();
         envelope.headers = self.headers.clone();
+        keep_what_travels(&mut envelope.headers);
         if let Some(change) = fire.clock_change {
             envelope
                 .headers

@@ -40,6 +40,17 @@ pub fn trace_headers<'a>(get: impl Fn(&'static str) -> Option<&'a str>) -> Heade
     headers
 }
 
+/// Takes out of a task's headers what does not travel with it: those about traces that are invalid or too
+/// long. So it is with every task, whoever wrote its headers.
+pub fn keep_what_travels(headers: &mut Headers) {
+    let kept = trace_headers(|name| headers.get(name).map(String::as_str));
+    for name in [TRACEPARENT, TRACESTATE, BAGGAGE] {
+        if !kept.contains_key(name) {
+            headers.remove(name);
+        }
+    }
+}
+
 /// A place in a trace.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TraceContext {
@@ -170,7 +181,9 @@ fn bytes<const N: usize>(text: &str) -> Result<[u8; N], InvalidTraceParent> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceContext, trace_headers, trace_id};
+    use super::{
+        BAGGAGE, TRACEPARENT, TRACESTATE, TraceContext, keep_what_travels, trace_headers, trace_id,
+    };
     use crate::Headers;
 
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -235,5 +248,17 @@ mod tests {
         let (state, baggage) = ("k=v,".repeat(16_384), vec!["a=b"; 200].join(","));
         assert_eq!(kept(GOOD, &state, &baggage), [TRACEPARENT]);
         assert!(kept(&GOOD.replacen("00", "ff", 1), "k=v", "").is_empty());
+
+        let mut headers = crate::Headers::from([
+            (TRACEPARENT.to_owned(), GOOD.to_owned()),
+            (TRACESTATE.to_owned(), state),
+            (BAGGAGE.to_owned(), baggage),
+            ("own".to_owned(), "x".repeat(1_000)),
+        ]);
+        keep_what_travels(&mut headers);
+        assert_eq!(
+            headers.into_keys().collect::<Vec<_>>(),
+            ["own", TRACEPARENT]
+        );
     }
 }

@@ -460,15 +460,25 @@ async fn a_trace_goes_on_and_what_is_none_does_no_harm() {
             .header("tracestate", "k=v,".repeat(500))
             .header("baggage", vec!["a=b"; 200].join(","))
             .body(json!({ "kind": "echo" }).to_string());
-        let answer = Answer::of(request.send().await.unwrap()).await.is(202);
-        let path = format!("/api/v1/tasks/{}", answer["id"].as_str().unwrap());
-        let task = stage.get(&path).await.is(200);
-        assert_eq!(task["trace_id"].is_string(), goes_on, "{parent}: {task}");
-        let headers = &task["headers"];
-        assert!(
-            headers["tracestate"].is_null() && headers["baggage"].is_null(),
-            "{task}"
-        );
+        // The same as headers of the task itself.
+        let own = json!({ "kind": "echo", "headers": {
+            "traceparent": parent,
+            "tracestate": "k=v,".repeat(500),
+            "baggage": vec!["a=b"; 200].join(","),
+        }});
+        for answer in [
+            Answer::of(request.send().await.unwrap()).await.is(202),
+            stage.post("/api/v1/tasks", own).await.is(202),
+        ] {
+            let path = format!("/api/v1/tasks/{}", answer["id"].as_str().unwrap());
+            let task = stage.get(&path).await.is(200);
+            assert_eq!(task["trace_id"].is_string(), goes_on, "{parent}: {task}");
+            let headers = &task["headers"];
+            assert!(
+                headers["tracestate"].is_null() && headers["baggage"].is_null(),
+                "{task}"
+            );
+        }
     }
     stage.end().await;
 }

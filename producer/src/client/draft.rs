@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidemill_shared::{
     Envelope, Error, Headers, Key, KeyClaim, KeyFate, Kind, Payload, Priority, QueueName, Result,
-    RetryPolicy, Task, TaskId, Timestamp, check_json,
+    RetryPolicy, Task, TaskId, Timestamp, check_json, keep_what_travels,
 };
 
 /// When a task is due.
@@ -114,6 +114,7 @@ impl Draft {
         envelope.deadline = self.deadline;
         envelope.retention = self.retention;
         envelope.headers = self.headers;
+        keep_what_travels(&mut envelope.headers);
         envelope.check(max_payload)?;
         Ok((envelope, maker))
     }
