@@ -14,7 +14,7 @@ use tidemill_shared::{
     Envelope, Kind, ManualClock, Payload, QueueName, ScheduleId, TaskId, Timestamp,
 };
 use tidemill_telemetry::{CATALOGUE, Exposition, Format, Metrics, names};
-use tidemill_worker::{Worker, builtin};
+use tidemill_worker::{Bound, Event, Worker, builtin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +46,11 @@ async fn full_page() -> String {
         .unwrap();
     metrics.watch_worker(&worker);
     assert_eq!(worker.drain().await.unwrap(), 2);
+    metrics.worker_observer()(&Event::DeadDropped {
+        queue: &QueueName::default(),
+        bound: Bound::Age,
+        count: 1,
+    });
     let tell = metrics.scheduler_observer(&connection);
     let schedule = ScheduleId::new("s").unwrap();
     let epoch = 1;
