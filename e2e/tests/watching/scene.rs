@@ -87,7 +87,8 @@ impl Scene {
         }
         for name in ["worker-1", "worker-2"] {
             let mut command = tidemill(&place)?;
-            command.args(["worker", "--concurrency", "4"]);
+            // Some letters go beyond a bound, so that this can be seen too.
+            command.args(["worker", "--concurrency", "4", "--dead-max-count", "5"]);
             roles.push(Role::start(name, &mut command, folder).await?);
         }
         let mut command = tidemill(&place)?;
