@@ -78,7 +78,7 @@ pub(super) async fn planned_failover(trial: &Trial) -> Result<Finding> {
         slowest = slowest.max(scene.now().since(begun));
         count += 1;
     }
-    // Usually within three seconds; the replica that is left may have to be told first whom to follow.
+    // Both replicas confirm again once the old master is one of them.
     ensure(slowest <= REJOINED, || {
         format!("a failover took {slowest:?}")
     })?;
