@@ -64,6 +64,8 @@ pub(crate) fn words(applied: &Applied) -> String {
     )
 }
 
+/// What to do about an id that belongs to somebody else.
+pub(super) const GIVE_WAY: &str = "give it another id, or delete the other one first";
 /// How many schedules are read at once.
 const PAGE: usize = 1_000;
 /// So many ids of each kind stand in the line of the log.
@@ -81,7 +83,7 @@ pub(crate) async fn apply_sources(
     if sources.len() + gone.len() > 1 {
         make_way(connection, sources, &gone).await?;
     }
-    // Before and after, so that whoever is cut off between is made up for by the next.
+    // Those that are gone with them, so that whoever is cut off between is made up for by the next.
     parts::remember(connection, sources, &gone).await?;
     let mut done = Vec::new();
     for name in &gone {
@@ -101,7 +103,9 @@ pub(crate) async fn apply_sources(
         tell(source, &applied);
         done.push((source.name.clone(), applied));
     }
-    parts::remember(connection, sources, &[]).await?;
+    if !gone.is_empty() {
+        parts::remember(connection, sources, &[]).await?;
+    }
     Ok(done)
 }
 
@@ -152,7 +156,7 @@ pub(super) async fn stored(
 fn taken(place: &str, id: &ScheduleId, owner: &str) -> Problem {
     Problem::failed(format!("{place} cannot be applied"))
         .because(format!("schedule {id} belongs to {owner}"))
-        .hint("give it another id, or delete the other one first")
+        .hint(GIVE_WAY)
 }
 
 /// Refuses schedules of which no fire could be made, each with its place.
@@ -178,7 +182,7 @@ fn refused(source: &ScheduleSource, error: Error) -> Problem {
     let place = place.map_or_else(|| source.path.display().to_string(), |(place, _)| place);
     Problem::from(error)
         .during(format!("{place} cannot be applied"))
-        .hint("give it another id, or delete the other one first")
+        .hint(GIVE_WAY)
 }
 
 fn tell(source: &ScheduleSource, applied: &Applied) {

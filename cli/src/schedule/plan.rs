@@ -13,7 +13,7 @@ use tidemill::Timestamp;
 use tidemill::ledger::ScheduleRecord;
 use tidemill::schedule::Schedule;
 
-use super::apply::stored;
+use super::apply::{GIVE_WAY, stored};
 use super::parts;
 use crate::context::Context;
 use crate::output::Format;
@@ -161,7 +161,7 @@ pub(super) async fn plan(
     context.out.flush()?;
     let problem = Problem::failed("the file cannot be applied");
     let problem = conflicts.into_iter().fold(problem, Problem::because);
-    Err(problem.hint("give it another id, or delete the other one first"))
+    Err(problem.hint(GIVE_WAY))
 }
 
 /// What the ledger would know about a new schedule.
